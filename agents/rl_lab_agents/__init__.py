@@ -1,0 +1,1 @@
+"""Agent families; `conf/agent/*.yaml` names them, nothing imports them."""

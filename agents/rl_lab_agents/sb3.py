@@ -1,0 +1,228 @@
+"""Every stable-baselines3 algorithm as an agent; what differs between them stands in YAML."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import stable_baselines3
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
+
+from rl_lab.agent import Listener, TracedPolicy, Training
+from rl_lab.environments import CheckedEnv
+from rl_lab.errors import BadInput, LabError
+from rl_lab_agents import schedules, tracing
+
+
+def make(
+    make_env: Callable[[], gymnasium.Env[Any, Any]],
+    training: Training,
+    seed: int,
+    *,
+    algorithm: str,
+    policy: str,
+    **hyperparameters: Any,
+) -> Sb3Agent:
+    """Build an agent around a stable-baselines3 algorithm.
+
+    Args:
+        make_env: Makes one environment.
+        training: Normalisation, stacking, number of environments.
+        seed: Of the algorithm; environment i starts from this plus i.
+        algorithm: Dotted path of the algorithm's class.
+        policy: A name the algorithm knows ("MlpPolicy") or the dotted path of a class.
+        hyperparameters: Keywords of the algorithm; None leaves its own default.
+
+    Raises:
+        BadInput: The algorithm refuses the spaces or a hyperparameter.
+    """
+    kind = resolve(algorithm)
+    env = _vectorize(make_env, training, hyperparameters.get("gamma") or 0.99)
+    try:
+        model = kind(
+            resolve(policy) if "." in policy else policy,
+            env,
+            seed=seed,
+            device="cpu",
+            **schedules.typed(hyperparameters, env.action_space),
+        )
+    except LabError:
+        raise
+    except (AssertionError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{kind.__name__} refuses its settings: {' '.join(str(error).split())[:300]}",
+            "hyperparameters and spaces that the algorithm takes",
+            "Look at the agent.* and training.* values of this run.",
+        ) from error
+    return Sb3Agent(model, algorithm)
+
+
+def resolve(path: str) -> Any:
+    """What a dotted path names.
+
+    Raises:
+        BadInput: There is nothing by that name.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"{path!r} cannot be imported: {error}", "package.module.Name") from error
+
+
+def _vectorize(
+    make_env: Callable[[], gymnasium.Env[Any, Any]], training: Training, gamma: float
+) -> VecEnv:
+    env: VecEnv = DummyVecEnv([lambda: Monitor(CheckedEnv(make_env()))] * training.n_envs)
+    if training.normalize_observation or training.normalize_reward:
+        env = VecNormalize(
+            env,
+            norm_obs=training.normalize_observation,
+            norm_reward=training.normalize_reward,
+            gamma=gamma,
+        )
+    if training.frame_stack > 1:
+        env = VecFrameStack(env, training.frame_stack)
+    return env
+
+
+class Sb3Agent:
+    """An agent whose learning is stable-baselines3's own.
+
+    Args:
+        model: The algorithm, bound to its environments.
+        algorithm: The dotted path of its class, for the card.
+    """
+
+    def __init__(self, model: BaseAlgorithm, algorithm: str) -> None:
+        self._model = model
+        self._algorithm = algorithm
+        self._normalizer = model.get_vec_normalize_env()
+        env = model.get_env()
+        assert env is not None
+        self._stack = _find(env, VecFrameStack)
+
+    def learn(self, steps: int, listener: Listener) -> None:
+        """Learn for `steps` environment steps, or until the listener says stop."""
+        self._model.set_logger(Logger(None, [_MetricsWriter(listener)]))
+        self._model.learn(steps, callback=_Boundary(listener), reset_num_timesteps=False)
+        # The algorithm dumps at its own interval; what came after the last dump is kept too.
+        self._model.logger.dump(self._model.num_timesteps)
+        listener.boundary(self._model.num_timesteps)
+
+    def save(self, folder: Path) -> None:
+        """Leave weights and optimiser (`parameters.pt`) and normaliser (`normalizer.npz`)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(self._model.get_parameters(), folder / "parameters.pt")
+        if self._normalizer is not None:
+            np.savez(folder / "normalizer.npz", **_statistics(self._normalizer))
+
+    def policy(self) -> TracedPolicy:
+        """The policy as it is now, with a copy of the normaliser's statistics."""
+        model = self._model
+        model.policy.set_training_mode(False)
+        frames = 1 if self._stack is None else self._stack.stacked_obs.n_stack
+        raw = self._raw_observation_space()
+        assert model.action_space is not None
+        return TracedPolicy(
+            tracing.ActingPath(model.policy, self._normalizer, frames, model.action_space),
+            self._predict,
+            raw,
+            model.action_space,
+            tracing.stacked_state(self._stack),
+            {
+                "algorithm": self._algorithm,
+                "policy_class": type(model.policy).__name__,
+                "stable_baselines3": stable_baselines3.__version__,
+                "torch": torch.__version__.partition("+")[0],
+            },
+        )
+
+    def _raw_observation_space(self) -> gymnasium.Space[Any]:
+        env: Any = self._model.get_env()
+        while hasattr(env, "venv"):
+            env = env.venv
+        return env.observation_space
+
+    def _predict(self, observations: Any) -> np.ndarray:
+        """stable-baselines3's own deterministic path for the first decision of an episode."""
+        if self._normalizer is not None:
+            observations = self._normalizer.normalize_obs(observations)
+        if self._stack is not None:
+            shape = (len(observations), *self._stack.observation_space.shape)
+            stacked = np.zeros(shape, observations.dtype)
+            stacked[..., -observations.shape[-1] :] = observations
+            observations = stacked
+        return self._model.predict(observations, deterministic=True)[0]
+
+    def costs(self) -> Mapping[str, int]:
+        """Gradient updates done and numbers learned."""
+        parameters = sum(p.numel() for p in self._model.policy.parameters())
+        updates = int(getattr(self._model, "_n_updates", 0))
+        return {"gradient_updates": updates, "parameters": parameters}
+
+
+def _find(env: Any, kind: type) -> Any:
+    while env is not None:
+        if isinstance(env, kind):
+            return env
+        env = getattr(env, "venv", None)
+    return None
+
+
+def _statistics(normalizer: VecNormalize) -> dict[str, np.ndarray]:
+    arrays = {"returns": normalizer.returns}
+    for name in ("obs_rms", "ret_rms"):
+        moments: Any = getattr(normalizer, name, None)
+        if moments is not None:
+            arrays |= {f"{name}.{k}": np.asarray(getattr(moments, k)) for k in ("mean", "var", "count")}
+    return arrays
+
+
+class _MetricsWriter(KVWriter):
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def write(self, key_values: dict[str, Any], key_excluded: Any, step: int = 0) -> None:
+        """Hand on the numbers of one dump."""
+        numbers = {k: float(v) for k, v in key_values.items() if np.isscalar(v)}
+        if numbers:
+            self._listener.metrics(step, numbers)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class _Boundary(BaseCallback):
+    """Calls the listener where the weights are whole: after `train()`, before new steps."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__()
+        self._listener = listener
+        self._go_on = True
+
+    def _on_rollout_start(self) -> None:
+        self._go_on = self._listener.boundary(self.num_timesteps)
+
+    def _on_step(self) -> bool:
+        return self._go_on
+
+
+def constructor_defaults(algorithm: str) -> dict[str, Any]:
+    """Keyword defaults of an algorithm's constructor, for checking YAML against them."""
+    signature = inspect.signature(resolve(algorithm).__init__)
+    return {
+        name: parameter.default
+        for name, parameter in signature.parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }

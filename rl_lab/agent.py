@@ -1,0 +1,112 @@
+"""The contract between the lab and the agents it trains; agents themselves live elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What a training consists of besides its environment, its agent and its seed.
+
+    Attributes:
+        steps: The budget in environment steps, summed over all environments.
+        n_envs: Environments stepped side by side.
+        normalize_observation: Subtract the running mean and divide by the running deviation.
+        normalize_reward: Divide rewards by the running deviation of the discounted return.
+        frame_stack: Observations shown to the policy at once; 1 is the latest only.
+        selection_every_steps: Steps between two evaluations on the selection seeds; 0 is never.
+        selection_episodes: Episodes of each such evaluation.
+    """
+
+    steps: int
+    n_envs: int
+    normalize_observation: bool
+    normalize_reward: bool
+    frame_stack: int
+    selection_every_steps: int
+    selection_episodes: int
+
+
+class Listener(Protocol):
+    """What an agent tells while it learns."""
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Named numbers after `step` environment steps."""
+
+    def boundary(self, step: int) -> bool:
+        """The weights are whole and may be frozen; False asks the agent to stop here."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StateSpec:
+    """One array that a policy carries from a decision to the next; it starts as zeros.
+
+    Attributes:
+        name: Its name in the graph; the next value has the name with `next_` before it.
+        shape: Its shape for one environment, without the batch axis.
+        dtype: Its NumPy type name.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TracedPolicy:
+    """A deterministic policy in a form that can be frozen.
+
+    Attributes:
+        module: A torch module. It takes the raw observation batch (a Dict space: one batch per
+            key, in the space's order), then the batches of `state`; it gives the action batch
+            ready for the environment, then the next state.
+        predict: The training library's own deterministic path for the same observations
+            `[N, ...]` from a fresh state, giving actions `[N, ...]`. Freezing proves `module`
+            equal to it.
+        observation_space: Of the environment, before any preprocessing.
+        action_space: Of the environment.
+        state: What the policy carries along; empty for most.
+        facts: Plain data for the card: algorithm, policy class, library versions.
+    """
+
+    module: Any
+    predict: Callable[[Any], Any]
+    observation_space: gymnasium.Space[Any]
+    action_space: gymnasium.Space[Any]
+    state: tuple[StateSpec, ...]
+    facts: Mapping[str, Any]
+
+
+class Agent(Protocol):
+    """An algorithm bound to an environment's spaces: it learns, is saved, and can be frozen."""
+
+    def learn(self, steps: int, listener: Listener) -> None:
+        """Learn for `steps` environment steps, or until the listener says stop."""
+
+    def save(self, folder: Path) -> None:
+        """Leave weights, optimiser and normaliser in `folder`, as arrays and plain data."""
+
+    def policy(self) -> TracedPolicy:
+        """The policy as it is now."""
+
+    def costs(self) -> Mapping[str, int]:
+        """What learning took so far: `gradient_updates`, `parameters`."""
+
+
+class MakeAgent(Protocol):
+    """An agent family's factory, as a configuration's `_target_` names it."""
+
+    def __call__(
+        self, make_env: Callable[[], gymnasium.Env[Any, Any]], training: Training, seed: int
+    ) -> Agent:
+        """Build an agent for the environment; seeds of environments start at `seed`.
+
+        Raises:
+            BadInput: The algorithm cannot act in these spaces, or refuses a hyperparameter.
+        """

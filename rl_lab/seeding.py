@@ -1,0 +1,70 @@
+"""One root seed, many named and independent streams; nothing here reads a clock.
+
+Seeds given to environments come from three blocks that never meet: what an agent trains on, what
+its best snapshot is chosen on, and what it is judged on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from rl_lab.errors import BadInput
+
+TRAINING_SEED_LIMIT = 1_000_000
+_SEEDS_PER_RUN = 1_000
+_SELECTION_BLOCK = 1_000_000_000
+_EVALUATION_BLOCK = 2_000_000_000
+_EVALUATION_SEED_LIMIT = 10_000
+_SEEDS_PER_EVALUATION = 100_000
+
+
+def generator(root_seed: int, *names: str | int) -> np.random.Generator:
+    """A generator for one purpose, independent of every other purpose of the same root seed."""
+    digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
+    words = np.frombuffer(digest[:16], dtype=np.uint32).tolist()
+    return np.random.default_rng(np.random.SeedSequence([root_seed, *words]))
+
+
+def training_seed(run_seed: int) -> int:
+    """The first environment seed of a run; environment i of the run takes this plus i.
+
+    Raises:
+        BadInput: The run's seed is negative or too large.
+    """
+    if not 0 <= run_seed < TRAINING_SEED_LIMIT:
+        raise BadInput(
+            f"seed={run_seed}",
+            f"a whole number from 0 to {TRAINING_SEED_LIMIT - 1}",
+            "Choose another seed.",
+        )
+    return run_seed * _SEEDS_PER_RUN
+
+
+def selection_seeds(run_seed: int, episodes: int) -> list[int]:
+    """The episode seeds on which a run's best snapshot is chosen."""
+    first = _SELECTION_BLOCK + run_seed * _SEEDS_PER_RUN
+    return list(range(first, first + min(episodes, _SEEDS_PER_RUN)))
+
+
+def evaluation_seeds(root_seed: int, episodes: int) -> list[int]:
+    """The published list of episode seeds that all contestants of an evaluation face.
+
+    Raises:
+        BadInput: The root seed or the number of episodes is out of range.
+    """
+    if not 0 <= root_seed < _EVALUATION_SEED_LIMIT:
+        raise BadInput(
+            f"evaluation.seed={root_seed}",
+            f"a whole number from 0 to {_EVALUATION_SEED_LIMIT - 1}",
+            "Choose another seed.",
+        )
+    if not 1 <= episodes <= _SEEDS_PER_EVALUATION:
+        raise BadInput(
+            f"evaluation.episodes={episodes}",
+            f"a whole number from 1 to {_SEEDS_PER_EVALUATION}",
+            "Ask for at least one episode; 50 is the default.",
+        )
+    first = _EVALUATION_BLOCK + root_seed * _SEEDS_PER_EVALUATION
+    return list(range(first, first + episodes))

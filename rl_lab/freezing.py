@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
-import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
 
-from rl_lab import files, paths, seeding, spaces
-from rl_lab.agent import TracedPolicy
-from rl_lab.errors import BadInput, Failed
+from rl_lab import files, seeding, spaces
+from rl_lab.agent import StateSpec, TracedPolicy
+from rl_lab.errors import Failed
 from rl_lab.frozen_policy import (
     Card,
     FrozenPolicy,
@@ -34,18 +31,17 @@ _PROOF_OBSERVATIONS = 256
 _GOLDEN_OBSERVATIONS = 8
 
 
-def freeze(traced: TracedPolicy, facts: Mapping[str, Any], folder: Path) -> Card:
-    """Write a frozen policy.
+def freeze(traced: TracedPolicy, facts: Mapping[str, Any]) -> FrozenPolicy:
+    """Freeze a policy in memory; `frozen_policy.save` puts it on disk.
 
     Args:
         traced: The policy.
         facts: The fields of the card that only the caller knows: `agent`, `training_seed`,
             `steps`, `recipe_hash`, `environment`, `anchors`, `provenance`.
-        folder: Where to; what was there is replaced as a whole.
 
     Raises:
         BadInput: A space is of a kind that cannot be frozen.
-        Failed: The graph does not act as the source does, or cannot be written.
+        Failed: The graph does not act as the source does.
     """
     observation_space = spaces.to_data(traced.observation_space)
     action_space = spaces.to_data(traced.action_space)
@@ -55,20 +51,24 @@ def freeze(traced: TracedPolicy, facts: Mapping[str, Any], folder: Path) -> Card
         algorithm=traced.facts["algorithm"],
         observation_space=observation_space,
         action_space=action_space,
-        state=tuple({"name": s.name, "shape": list(s.shape), "dtype": s.dtype} for s in traced.state),
+        state=tuple(_state_data(spec) for spec in traced.state),
         parameters=_count_parameters(graph),
         onnx_sha256=files.sha256(graph),
         golden={},
         **{**facts, "provenance": {**facts["provenance"], **traced.facts}},
     )
-    actions = prove(traced, FrozenPolicy(card, graph), observations)
+    policy = FrozenPolicy(card, graph)
+    actions = prove(traced, policy, observations)
     golden = {
         "observations": _listed(observations),
         "actions": actions[:_GOLDEN_OBSERVATIONS].tolist(),
     }
-    card = Card(**{**vars(card), "golden": golden})
-    _replace_folder(folder, {paths.POLICY_GRAPH: graph}, card.to_data())
-    return card
+    policy.card = dataclasses.replace(card, golden=golden)
+    return policy
+
+
+def _state_data(spec: StateSpec) -> dict[str, Any]:
+    return {"name": spec.name, "shape": list(spec.shape), "dtype": spec.dtype}
 
 
 def _proof_observations(traced: TracedPolicy) -> Any:
@@ -168,36 +168,3 @@ def prove(traced: TracedPolicy, policy: FrozenPolicy, observations: Any) -> np.n
             "Nothing was written. A custom policy must be traceable: no Python branches on values.",
         )
     return actions
-
-
-def _replace_folder(folder: Path, binary: Mapping[str, bytes], card: Mapping[str, Any]) -> None:
-    """Write into a new folder and swap it in, so that nobody sees half a policy."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise files.cannot_write(folder, error) from error
-    old = fresh.with_name(fresh.name + ".old")
-    try:
-        fresh.chmod(0o755)
-        for name, data in binary.items():
-            files.write_bytes(fresh / name, data)
-        files.write_json(fresh / paths.POLICY_CARD, card)
-        if folder.exists():
-            _require_policy(folder)
-            os.rename(folder, old)
-        os.rename(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _require_policy(folder: Path) -> None:
-    known = {paths.POLICY_CARD, paths.POLICY_GRAPH}
-    others = sorted(p.name for p in folder.iterdir() if p.name not in known)
-    if others:
-        raise BadInput(
-            f"{folder} holds other files: {', '.join(others[:5])}",
-            "a new folder, or a frozen policy to replace",
-            "Choose another to=FOLDER.",
-        )

@@ -87,7 +87,7 @@ class FrozenPolicy:
 
     def __init__(self, card: Card, graph: bytes, threads: int = 1) -> None:
         self.card = card
-        self.graph_bytes = len(graph)
+        self.graph = graph
         self._observation_space = spaces.from_data(card.observation_space)
         self._action_space = spaces.from_data(card.action_space)
         self._session = _session(graph, threads)
@@ -312,6 +312,27 @@ def load_policy(folder: str | Path, threads: int = 1) -> FrozenPolicy:
         ) from error
     _prove(policy, folder)
     return policy
+
+
+def save(policy: FrozenPolicy, folder: Path) -> None:
+    """Put a policy on disk; a policy that was there is replaced as a whole.
+
+    Raises:
+        BadInput: The folder holds something that is not a frozen policy.
+        Failed: The disk is full or read-only.
+    """
+    if folder.exists():
+        others = sorted({p.name for p in folder.iterdir()} - {paths.POLICY_CARD, paths.POLICY_GRAPH})
+        if others:
+            raise BadInput(
+                f"{folder} holds other files: {', '.join(others[:5])}",
+                "a new folder, or a frozen policy to replace",
+                "Choose another to=FOLDER.",
+            )
+    # Graph first: a card is never newer than what it vouches for by more than one write, and a
+    # reader in between is told that the hash differs instead of acting wrongly.
+    files.write_bytes(folder / paths.POLICY_GRAPH, policy.graph)
+    files.write_json(folder / paths.POLICY_CARD, policy.card.to_data())
 
 
 def locate(folder: Path) -> Path:

@@ -1,0 +1,172 @@
+"""From episode records to an evaluation's files: scores, decision times, TensorBoard, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_lab import comparison, files, paths, reporting, runs
+from rl_lab.comparison import Contestant, Protocol, ShiftFacts
+from rl_lab.environments import Anchors
+from rl_lab.evaluation import speed
+from rl_lab.evaluation.plan import Entrant, Failure, Task
+from rl_lab.evaluation.runner import Settings
+from rl_lab.provenance import machine, versions
+from rl_lab.records import EpisodeRecord
+from rl_lab.shifts import Shift
+from rl_lab.tracking import EventWriter
+
+_TRAINING_COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes", "steps", "gradient_updates")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """Everything an evaluation was asked for, typed.
+
+    Attributes:
+        folder: Where the results go.
+        environment: The Gymnasium id.
+        anchors: Its scale, or None.
+        contestants: The policies.
+        tasks: All the work.
+        settings: How episodes are run.
+        evaluation_seed: Which published list.
+        evaluation_seeds: The list.
+        shift: The shift of the robustness block, or None.
+        deltas: Its magnitudes.
+        shift_episodes: Episodes per magnitude.
+        speed_calls: Timed decisions per policy and process; 0 leaves speed out.
+        speed_repeats: Processes.
+        tensorboard: Whether to write events.
+        command: The command that repeats this.
+        earlier_failures: What could not even be started.
+    """
+
+    folder: Path
+    environment: str
+    anchors: Anchors | None
+    contestants: Sequence[Entrant]
+    tasks: Sequence[Task]
+    settings: Settings
+    evaluation_seed: int
+    evaluation_seeds: tuple[int, ...]
+    shift: Shift | None
+    deltas: tuple[float, ...]
+    shift_episodes: int
+    speed_calls: int
+    speed_repeats: int
+    tensorboard: bool
+    command: str
+    earlier_failures: tuple[Failure, ...]
+
+
+def conclude(
+    request: Request, records: Sequence[EpisodeRecord], failures: Sequence[Failure]
+) -> dict[str, Any]:
+    """Write `scores.json`, `speed.json`, TensorBoard events and `report.html`.
+
+    Returns:
+        The scores.
+    """
+    scores = comparison.compare(
+        records,
+        _contestants(request.contestants),
+        environment=request.environment,
+        anchors=request.anchors,
+        protocol=_protocol(request),
+        failures=[dataclasses.asdict(f) for f in (*request.earlier_failures, *failures)],
+        shift=_shift_facts(request),
+    )
+    for contestant in scores["contestants"]:
+        mine = [e for e in request.contestants if e.contestant == contestant["name"]]
+        contestant["runs"] = [str(e.run) for e in mine if e.run]
+        contestant["policies"] = [str(e.folder) for e in mine]
+    scores |= {"command": request.command, "versions": versions()}
+    files.write_json(request.folder / paths.SCORES, scores)
+    if request.speed_calls:
+        _write_speed(request, {f.contestant for f in failures})
+    if request.tensorboard:
+        _write_events(request.folder, scores)
+    reporting.write_report(request.folder)
+    return scores
+
+
+def _contestants(entrants: Sequence[Entrant]) -> list[Contestant]:
+    names = sorted({e.contestant for e in entrants})
+    return [_contestant([e for e in entrants if e.contestant == name]) for name in names]
+
+
+def _contestant(entrants: Sequence[Entrant]) -> Contestant:
+    card = entrants[0].card
+    return Contestant(
+        name=entrants[0].contestant,
+        agent=card.agent,
+        algorithm=card.algorithm,
+        recipe_hash=card.recipe_hash,
+        training_seeds=tuple(e.training_seed for e in entrants),
+        training=_training_costs([runs.read(e.run) for e in entrants if e.run]),
+    )
+
+
+def _training_costs(cards: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    if not cards:
+        return None
+    means = {key: statistics.fmean(card[key] for card in cards) for key in _TRAINING_COSTS}
+    return {**means, "settings": cards[0]["settings"]}
+
+
+def _protocol(request: Request) -> Protocol:
+    seeds = request.evaluation_seeds
+    return Protocol(
+        episodes=len(seeds),
+        seed=request.evaluation_seed,
+        evaluation_seeds=(seeds[0], seeds[-1]),
+        shift=request.shift.name if request.shift else None,
+        deltas=request.deltas,
+        shift_episodes=request.shift_episodes,
+    )
+
+
+def _shift_facts(request: Request) -> ShiftFacts | None:
+    shift = request.shift
+    if shift is None:
+        return None
+    values = tuple((delta, shift.value(delta)) for delta in request.deltas)
+    return ShiftFacts(shift.name, shift.parameter, shift.unit, values)
+
+
+def _write_speed(request: Request, failed: set[str]) -> None:
+    firsts = {e.contestant: e.folder for e in reversed(request.contestants)}
+    deadline_s = request.anchors.control_period_s if request.anchors else None
+    measured = speed.measure(
+        {name: folder for name, folder in sorted(firsts.items()) if name not in failed},
+        request.speed_calls,
+        request.speed_repeats,
+        request.settings.step_limit,
+        request.settings.imports,
+        deadline_s,
+    )
+    data = {"format_version": 1, "machine": machine(), "threads": 1, "contestants": measured}
+    files.write_json(request.folder / paths.SPEED, data)
+
+
+def _write_events(folder: Path, scores: dict[str, Any]) -> None:
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    with EventWriter(folder) as events:
+        for contestant in scores["contestants"]:
+            name = contestant["name"]
+            reward = contestant.get("reward")
+            if reward:
+                interval = reward["mean"]
+                values = {f"evaluation/{name}/{k}": interval[k] for k in ("estimate", "low", "high")}
+                events.scalars(0, {k: v for k, v in values.items() if v is not None})
+            robustness = contestant.get("robustness") or {"levels": []}
+            for level in robustness["levels"]:
+                # The step axis of this tag is the shift's magnitude in thousandths.
+                step = round(level["delta"] * 1000)
+                events.scalars(step, {f"robustness/{name}/score": level["score"]})
+        events.text("verdict", str(scores["verdict"]))

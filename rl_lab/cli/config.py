@@ -1,0 +1,134 @@
+"""Hydra's only home: from words on the command line to plain, checked data."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rl_lab import paths
+from rl_lab.cli.options import Options
+from rl_lab.errors import BadInput, closest
+
+_HYDRA_VERSION_BASE = "1.3"
+
+
+def compose(verb: str, words: Sequence[str], options: Options) -> dict[str, Any]:
+    """The resolved configuration of a verb as plain data.
+
+    Raises:
+        BadInput: A key, a value or a choice is wrong; says which one was probably meant.
+    """
+    with _hydra(options.config_dir):
+        try:
+            config = hydra_compose(verb, list(words))
+            if missing := sorted(OmegaConf.missing_keys(config)):
+                raise BadInput(
+                    f"no value for {', '.join(missing)}", "a value", f"Give {missing[0]}=VALUE."
+                )
+            plain = OmegaConf.to_container(config, resolve=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _explain(verb, words, error) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def to_yaml(data: Mapping[str, Any]) -> str:
+    """Plain data as YAML text."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(data)))
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file as plain data; nothing in it is executed or interpolated."""
+    return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+
+
+def expand(words: Sequence[str], multirun: bool) -> list[list[str]]:
+    """Every combination of a sweep's values; one list of words where nothing is swept.
+
+    Raises:
+        BadInput: A word is no override, or values are swept without -m.
+    """
+    choices: list[list[str]] = []
+    for word in words:
+        try:
+            override = OverridesParser.create().parse_override(word)
+        except HydraException as error:
+            raise BadInput(
+                f"{word!r} cannot be read", "key=value", "Quote values with special characters."
+            ) from error
+        if not override.is_sweep_override():
+            choices.append([word])
+            continue
+        if not multirun:
+            raise BadInput(
+                f"{word!r} has several values", "one value", "Add -m to run every combination."
+            )
+        key = override.get_key_element()
+        choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+    return [list(combination) for combination in itertools.product(*choices)]
+
+
+def options_of(group: str, config_dir: Path | None) -> list[str]:
+    """Names of a group's YAML files, the user's folder included."""
+    folders = [paths.conf_dir(), *([config_dir] if config_dir else [])]
+    return sorted({p.stem for folder in folders for p in (folder / group).glob("*.yaml")})
+
+
+@contextlib.contextmanager
+def _hydra(config_dir: Path | None) -> Iterator[None]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(
+        str(paths.conf_dir()), version_base=_HYDRA_VERSION_BASE, job_name="rl-lab"
+    ):
+        if config_dir is not None:
+            loader = GlobalHydra.instance().config_loader()
+            loader.get_search_path().append("user", f"file://{config_dir}")
+        yield
+
+
+def _explain(verb: str, words: Sequence[str], error: Exception) -> BadInput:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _missing_choice(error)
+    text = str(error)
+    for word in words:
+        key = word.partition("=")[0].lstrip("+~")
+        if f"'{key}'" in text or f"{key!r}" in text:
+            known = _keys(verb)
+            hint = closest(key, known) or f"`rl-lab {verb} --cfg` shows all keys."
+            return BadInput(f"unknown key {key!r}", f"a key of rl-lab {verb}", hint)
+    cause = f"{text} {error.__cause__ or ''}"
+    first = " ".join(cause.split())[:300]
+    return BadInput(f"the configuration does not compose: {first}", "valid overrides")
+
+
+def _missing_choice(error: MissingConfigException) -> BadInput:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    known = [str(o) for o in error.options or []]
+    return BadInput(
+        f"unknown {group or 'configuration'} {name!r}",
+        f"one of {', '.join(known)}" if known else "a configuration file",
+        closest(name, known),
+    )
+
+
+def _keys(verb: str) -> list[str]:
+    return list(_flat_keys(hydra_compose(verb)))
+
+
+def _flat_keys(config: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(config, DictConfig):
+        for key in config:
+            yield f"{prefix}{key}"
+            yield from _flat_keys(config._get_node(key), f"{prefix}{key}.")
+

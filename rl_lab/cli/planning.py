@@ -1,0 +1,190 @@
+"""A training's configuration checked and typed, before anything slow is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_lab import environments, files, paths, seeding, spaces
+from rl_lab.agent import MakeAgent, Training
+from rl_lab.cli import config, typed
+from rl_lab.cli.options import Options
+from rl_lab.environments import Anchors, EnvironmentRecipe
+from rl_lab.errors import BadInput, closest
+from rl_lab.training import RunPlan
+
+_AGENT_FACTS = ("_target_", "name", "action_spaces", "settings")
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
+
+    Attributes:
+        words: The overrides that name it.
+        plan: What they mean.
+        agent: The agent's configuration.
+    """
+
+    words: tuple[str, ...]
+    plan: RunPlan
+    agent: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Short name for tables."""
+        return f"{self.plan.environment.id} {self.plan.folder.parent.name} seed {self.plan.seed}"
+
+
+def plan(words: Sequence[str], options: Options) -> Job:
+    """Check one training's words and say what they mean.
+
+    Raises:
+        BadInput: Anything about them is wrong.
+    """
+    words = with_registered_environment(words, options)
+    data = config.compose("train", words, options)
+    recipe, anchors, imports = environment(data["env"])
+    training = _training(data["training"])
+    seed = typed.value(data["seed"], int, "seed")
+    seeding.training_seed(seed)
+    threads = typed.value(data["threads"], int, "threads")
+    typed.positive(threads, "threads")
+    agent = data["agent"]
+    _require_legal(recipe, imports, agent)
+    code = files.canonical_hash(
+        {"environment": recipe.to_data(), "agent": agent, "training": dataclasses.asdict(training)}
+    )
+    output = Path(typed.value(data["output"], str, "output"))
+    recipe_folder = paths.recipe_folder(output, recipe.id, agent["name"], code)
+    run = RunPlan(
+        folder=paths.run_folder(recipe_folder, seed),
+        environment=recipe,
+        anchors=anchors,
+        imports=imports,
+        agent=agent["name"],
+        settings=str(agent["settings"]),
+        training=training,
+        seed=seed,
+        recipe_hash=code,
+        config=data,
+        config_text=config.to_yaml(data),
+        tensorboard=bool(data["logger"]["tensorboard"]),
+        threads=threads,
+    )
+    return Job(tuple(words), run, agent)
+
+
+def with_registered_environment(words: Sequence[str], options: Options) -> list[str]:
+    """Let `env=ID` name any registered environment, with or without a file of its own.
+
+    Raises:
+        BadInput: There is neither a file nor a registered environment of that name.
+    """
+    result = list(words)
+    for i, word in enumerate(words):
+        key, _, name = word.partition("=")
+        if key != "env":
+            continue
+        known = config.options_of("env", options.config_dir)
+        if name in known:
+            continue
+        environments.register(_imports(words))
+        import gymnasium
+
+        if name not in gymnasium.registry:
+            raise BadInput(
+                f"unknown environment {name!r}",
+                "a registered Gymnasium id",
+                closest(name, [*known, *gymnasium.registry])
+                or "`rl-lab list env` shows some; env.imports=[PACKAGE] adds yours.",
+            )
+        result[i : i + 1] = ["env=any", f"env.id={name}"]
+    return result
+
+
+def _imports(words: Sequence[str]) -> list[str]:
+    for word in words:
+        key, _, names = word.partition("=")
+        if key == "env.imports":
+            return [n.strip(" '\"") for n in names.strip("[] ").split(",") if n.strip(" '\"")]
+    return []
+
+
+def environment(
+    data: Mapping[str, Any],
+) -> tuple[EnvironmentRecipe, Anchors | None, tuple[str, ...]]:
+    """The typed parts of an `env` section.
+
+    Raises:
+        BadInput: A key is unknown or of the wrong type.
+    """
+    data = dict(data)
+    data.pop("headline_shift", None)
+    anchors = data.pop("anchors", None)
+    imports = typed.value(data.pop("imports", []), tuple[str, ...], "env.imports")
+    recipe = typed.build(EnvironmentRecipe, data, "env")
+    return recipe, typed.build(Anchors, anchors, "env.anchors") if anchors else None, imports
+
+
+def _training(data: Mapping[str, Any]) -> Training:
+    data = dict(data)
+    steps = typed.value(data.get("steps"), int, "training.steps")
+    typed.positive(steps, "training.steps")
+    if data.get("selection_every_steps") is None:
+        data["selection_every_steps"] = max(1, steps // 10)
+    training = typed.build(Training, data, "training")
+    for name in ("n_envs", "frame_stack", "selection_episodes"):
+        typed.positive(getattr(training, name), f"training.{name}")
+    return training
+
+
+def _require_legal(
+    recipe: EnvironmentRecipe, imports: tuple[str, ...], agent: Mapping[str, Any]
+) -> None:
+    """Make the environment once: whatever is wrong with it shows before torch is imported."""
+    env = environments.make(recipe, imports=imports)
+    try:
+        _, action_space = environments.space_data(env)
+    finally:
+        env.close()
+    kinds = agent["action_spaces"]
+    if action_space["kind"] not in kinds:
+        raise BadInput(
+            f"{agent['name']} cannot act in {recipe.id}, whose actions are {action_space['kind']}",
+            f"an environment with {' or '.join(kinds)} actions",
+            f"Choose another agent for {recipe.id}: {_others(action_space)}.",
+        )
+
+
+def _others(action_space: spaces.SpaceData) -> str:
+    """Agents of the shipped configuration that can act in the space."""
+    fitting = []
+    for name in config.options_of("agent", None):
+        data = config.read_yaml(paths.conf_dir() / "agent" / f"{name}.yaml")
+        if action_space["kind"] in data.get("action_spaces", []):
+            fitting.append(name)
+    return ", ".join(fitting)
+
+
+def make_agent(agent: Mapping[str, Any]) -> MakeAgent:
+    """The factory that an agent's `_target_` names, with its settings bound.
+
+    Raises:
+        BadInput: The target cannot be imported.
+    """
+    target = str(agent.get("_target_", ""))
+    module, _, name = target.rpartition(".")
+    try:
+        factory = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(
+            f"agent._target_={target!r} cannot be imported: {error}", "package.module.function"
+        ) from error
+    settings = {k: v for k, v in agent.items() if k not in _AGENT_FACTS}
+    made: MakeAgent = functools.partial(factory, **settings)
+    return made

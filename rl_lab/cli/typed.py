@@ -1,0 +1,89 @@
+"""From plain data to typed arguments, with errors that name the key."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from rl_lab.errors import BadInput, closest
+
+T = TypeVar("T")
+
+
+def build(kind: type[T], data: Mapping[str, Any], where: str) -> T:
+    """A dataclass from a section of the configuration.
+
+    Args:
+        kind: The dataclass; it has no defaults, YAML has them.
+        data: The section.
+        where: The section's name, for messages.
+
+    Raises:
+        BadInput: A key is unknown, missing, or of another type.
+    """
+    hints = typing.get_type_hints(kind)
+    names = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for key in data:
+        if key not in names:
+            raise BadInput(
+                f"unknown key '{where}.{key}'", f"one of {', '.join(names)}", closest(key, names)
+            )
+    for name in names:
+        if name not in data:
+            raise BadInput(f"'{where}.{name}' is missing", str(hints[name]))
+    return kind(**{name: value(data[name], hints[name], f"{where}.{name}") for name in names})
+
+
+def value(given: Any, kind: Any, key: str) -> Any:
+    """One value, checked against a type; whole numbers pass as floats, nothing else is bent.
+
+    Raises:
+        BadInput: It has another type.
+    """
+    if kind is Any:
+        return given
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    for option in options:
+        matched, result = _match(given, option)
+        if matched:
+            return result
+    names = " or ".join("null" if o is types.NoneType else _name(o) for o in options)
+    raise BadInput(f"{key}={given!r}", names, "Check the value's type.")
+
+
+def _name(kind: Any) -> str:
+    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return plain.get(kind, "a list" if typing.get_origin(kind) is tuple else "a mapping")
+
+
+def _match(given: Any, kind: Any) -> tuple[bool, Any]:
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        element = typing.get_args(kind)[0]
+        if isinstance(given, list) and all(_match(v, element)[0] for v in given):
+            return True, tuple(_match(v, element)[1] for v in given)
+        return False, None
+    if origin is not None:
+        return isinstance(given, Mapping), given
+    if kind is float:
+        return isinstance(given, int | float) and not isinstance(given, bool), _float(given)
+    if kind is int:
+        return isinstance(given, int) and not isinstance(given, bool), given
+    return isinstance(given, kind), given
+
+
+def _float(given: Any) -> Any:
+    return float(given) if isinstance(given, int | float) else given
+
+
+def positive(given: float, key: str) -> None:
+    """Refuse zero and less.
+
+    Raises:
+        BadInput: It is not above zero.
+    """
+    if given <= 0:
+        raise BadInput(f"{key}={given}", "a number above 0", "Choose a larger value.")

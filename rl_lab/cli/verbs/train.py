@@ -1,0 +1,116 @@
+"""Train one run, or with -m a sweep; a complete run is skipped.
+
+usage: rl-lab train [env=ID] [agent=NAME] [seed=K] [training.steps=N] [output=FOLDER] [key=value ...]
+       rl-lab train -m seed=0,1,2 agent=ppo,dqn       every combination, one job per core
+
+The run folder is outputs/train/<environment>/<agent>-<hash of the recipe>/seed_<k>: the same command
+always finds the same folder. Tuned hyperparameters apply by themselves where the pair of environment and
+agent has some; tuned=none turns them off.
+
+  env=CartPole-v1            any registered Gymnasium id; `rl-lab list env` shows those with a configuration
+  agent=ppo                  `rl-lab list agent`
+  agent.learning_rate=1e-3   any hyperparameter of the agent; `rl-lab train agent=ppo --cfg` shows all
+  training.steps=100_000     environment steps; also training.n_envs, training.normalize_observation, ...
+  experiment=NAME            a named set of such overrides; `rl-lab list experiment`
+  launcher.jobs=2            jobs at once in a sweep (default: one per core)
+  debug=smoke                a few hundred steps, to see that everything works
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from rl_lab import paths, provenance, runs
+from rl_lab.cli import config, launching, planning, progress, typed
+from rl_lab.cli.options import Options
+from rl_lab.cli.planning import Job
+from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
+
+
+def run(options: Options, words: list[str]) -> int:
+    """Train; returns the exit code."""
+    combinations = config.expand(words, options.multirun)
+    jobs = [planning.plan(combination, options) for combination in combinations]
+    if options.show_config:
+        print("\n".join(job.plan.config_text for job in jobs), end="")
+        return EXIT_DONE
+    paths.require_writable(jobs[0].plan.folder)
+    if options.multirun:
+        return _sweep(jobs, options)
+    return _single(jobs[0])
+
+
+def _single(job: Job) -> int:
+    plan = job.plan
+    if runs.status(plan.folder) == runs.COMPLETE:
+        print(f"complete already: {plan.folder}")
+        return EXIT_DONE
+    # Set before torch is imported; its thread pool is sized then.
+    os.environ.setdefault("OMP_NUM_THREADS", str(plan.threads))
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    from rl_lab import freezing, training
+
+    print(f"{plan.agent} on {plan.environment.id}, seed {plan.seed}: {plan.settings}")
+    with progress.of_run(plan.training.steps) as on_progress:
+        make_agent = planning.make_agent(job.agent)
+        outcome = training.train(plan, make_agent, freezing.freeze, on_progress)
+    if outcome.status == runs.INTERRUPTED:
+        print(f"interrupted: {plan.folder}; the same command starts it again", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    _tell(job)
+    return EXIT_DONE
+
+
+def _tell(job: Job) -> None:
+    card = runs.read(job.plan.folder)
+    rate = card["steps"] / card["seconds"] if card["seconds"] else float("nan")
+    print(f"{card['steps']} steps in {card['seconds']:.1f} s ({rate:.0f} steps/s)")
+    if card["selection"]:
+        best = max(point["mean_return"] for point in card["selection"])
+        last = card["selection"][-1]["mean_return"]
+        print(f"return on the selection seeds: last {last:.1f}, best {best:.1f} at step {card['best_step']}")
+    print(f"run: {job.plan.folder}")
+    print(f"next: rl-lab evaluate runs={job.plan.folder.parent}")
+
+
+def _sweep(jobs: Sequence[Job], options: Options) -> int:
+    _require_distinct(jobs)
+    missing = [job for job in jobs if runs.status(job.plan.folder) != runs.COMPLETE]
+    print(f"{len(jobs)} runs, {len(jobs) - len(missing)} complete already")
+    if not missing:
+        return EXIT_DONE
+    launcher = missing[0].plan.config["launcher"]
+    at_once = typed.value(launcher["jobs"], int | None, "launcher.jobs")
+    at_once = provenance.available_cores() if at_once is None else at_once
+    typed.positive(at_once, "launcher.jobs")
+    flags = ["--config-dir", str(options.config_dir)] if options.config_dir else []
+    finished = progress.of_sweep(missing, launching.Local(at_once, flags))
+    return _summary(finished, len(missing))
+
+
+def _require_distinct(jobs: Sequence[Job]) -> None:
+    seen: dict[object, Job] = {}
+    for job in jobs:
+        other = seen.setdefault(job.plan.folder, job)
+        if other is not job:
+            raise BadInput(
+                f"{' '.join(job.words)} and {' '.join(other.words)} are the same run",
+                "combinations that differ",
+                "Take the repeated value out of the sweep.",
+            )
+
+
+def _summary(finished: Sequence[launching.Finished], asked: int) -> int:
+    bad = [done for done in finished if done.status == "failed"]
+    stopped = asked - len(finished) + sum(d.status == "interrupted" for d in finished)
+    print(f"{len(finished) - len(bad)} of {asked} jobs done" if not stopped else "stopped")
+    for done in bad:
+        print(f"failed: {done.job.name}: {done.reason()} (log: {done.log})", file=sys.stderr)
+    folders = sorted({str(d.job.plan.folder.parent.parent) for d in finished})
+    for folder in folders:
+        print(f"next: rl-lab evaluate runs={folder}")
+    if stopped:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if bad else EXIT_DONE

@@ -1,0 +1,1 @@
+"""The evaluation runner: frozen policies in, episode records and decision times out."""

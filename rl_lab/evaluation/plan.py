@@ -1,0 +1,202 @@
+"""What an evaluation consists of, decided before the first episode."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_lab import files, frozen_policy, paths, runs
+from rl_lab.errors import BadInput
+from rl_lab.frozen_policy import Card
+from rl_lab.shifts import NO_SHIFT, Shift
+
+
+@dataclasses.dataclass(frozen=True)
+class Entrant:
+    """One frozen policy in an evaluation.
+
+    Attributes:
+        contestant: The recipe's name within the evaluation.
+        training_seed: Tells the recipe's policies apart.
+        folder: The frozen policy.
+        card: Its card.
+        run: The run it comes from, or None.
+    """
+
+    contestant: str
+    training_seed: int
+    folder: Path
+    card: Card
+    run: Path | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """Episodes of one policy in one context; what a worker is handed at a time."""
+
+    contestant: str
+    training_seed: int
+    folder: Path
+    shift: Shift | None
+    delta: float
+    evaluation_seeds: tuple[int, ...]
+
+    @property
+    def shift_name(self) -> str:
+        """The shift's name in records."""
+        return self.shift.name if self.shift else NO_SHIFT
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why a contestant's policy has no complete records."""
+
+    contestant: str
+    training_seed: int
+    message: str
+
+
+def find_policies(places: Iterable[Path]) -> tuple[list[Path], list[Failure]]:
+    """Frozen policies at the given places: policies, runs, or folders of runs.
+
+    Returns:
+        The policies' folders (for a run its final policy), and the runs that are not complete.
+
+    Raises:
+        BadInput: A place does not exist or holds nothing, or is itself a run that is incomplete.
+    """
+    found: list[Path] = []
+    unfinished: list[Failure] = []
+    for place in places:
+        if (place / paths.POLICY_CARD).is_file():
+            found.append(place)
+            continue
+        if (place / paths.RUN_CARD).is_file():
+            runs.require_complete(place)
+        candidates = paths.find(place, paths.RUN_CARD) if place.is_dir() else []
+        if not candidates:
+            raise BadInput(
+                f"{place} holds no runs" if place.exists() else f"{place} does not exist",
+                "a run, a folder of runs, or a frozen policy",
+                "`rl-lab list` shows what is at hand.",
+            )
+        for run in candidates:
+            try:
+                runs.require_complete(run)
+                found.append(run / "policy")
+            except BadInput as error:
+                unfinished.append(_unfinished(run, error))
+    if not found:
+        raise BadInput(
+            "the selection holds no finished run",
+            "at least one",
+            " ".join(f.message for f in unfinished[:3]) or "Give runs=FOLDER or policies=[FOLDER].",
+        )
+    return sorted(set(found)), unfinished
+
+
+def _unfinished(run: Path, error: BadInput) -> Failure:
+    seed = run.name.rpartition("_")[2]
+    return Failure(run.parent.name, int(seed) if seed.isdigit() else -1, str(error))
+
+
+def entrants(folders: Sequence[Path]) -> tuple[list[Entrant], list[Failure]]:
+    """Group policies into contestants: one recipe is one contestant.
+
+    Raises:
+        BadInput: The policies come from different environments, or two are the same seed of the
+            same recipe.
+    """
+    cards, damaged = _read_cards(folders)
+    if not cards:
+        raise BadInput(
+            "no policy of the selection can be read", "frozen policies", damaged[0].message
+        )
+    _require_one_environment(cards)
+    names = _names([card for _, card in cards])
+    made = [
+        Entrant(names[card.agent, card.recipe_hash], card.training_seed, folder, card, _run(folder))
+        for folder, card in cards
+    ]
+    made.sort(key=lambda e: (e.contestant, e.training_seed, str(e.folder)))
+    for one, two in zip(made, made[1:], strict=False):
+        if (one.contestant, one.training_seed) == (two.contestant, two.training_seed):
+            raise BadInput(
+                f"{one.folder} and {two.folder} are the same seed of the same recipe",
+                "each training seed once",
+                "Leave one of them out.",
+            )
+    return made, damaged
+
+
+def _read_cards(folders: Sequence[Path]) -> tuple[list[tuple[Path, Card]], list[Failure]]:
+    cards, damaged = [], []
+    for folder in folders:
+        try:
+            cards.append((folder, frozen_policy.read_card(folder)))
+        except BadInput as error:
+            damaged.append(Failure(str(folder), -1, str(error)))
+    return cards, damaged
+
+
+def _require_one_environment(cards: Sequence[tuple[Path, Card]]) -> None:
+    first_folder, first = cards[0]
+    for folder, card in cards[1:]:
+        if card.environment != first.environment:
+            raise BadInput(
+                f"{first_folder} was trained in {_where(first)}, {folder} in {_where(card)}",
+                "contestants of one environment",
+                "Evaluate them apart, with runs=FOLDER for each environment.",
+            )
+
+
+def _where(card: Card) -> str:
+    extras = {k: v for k, v in card.environment.items() if k != "id" and v}
+    return f"{card.environment['id']}{f' with {extras}' if extras else ''}"
+
+
+def _names(cards: Sequence[Card]) -> dict[tuple[str, str], str]:
+    recipes = sorted({(card.agent, card.recipe_hash) for card in cards})
+    agents = [agent for agent, _ in recipes]
+    return {
+        (agent, code): agent if agents.count(agent) == 1 else f"{agent}-{code}"
+        for agent, code in recipes
+    }
+
+
+def _run(folder: Path) -> Path | None:
+    run = folder.parent
+    return run if (run / paths.RUN_CARD).is_file() else None
+
+
+def tasks(
+    contestants: Sequence[Entrant],
+    evaluation_seeds: Sequence[int],
+    shift: Shift | None,
+    deltas: Sequence[float],
+    shift_seeds: Sequence[int],
+    block: int = 10,
+) -> list[Task]:
+    """All the work, in blocks of episodes; magnitude 0 of the shift is the nominal evaluation."""
+    contexts: list[tuple[Shift | None, float, Sequence[int]]] = [(None, 0.0, evaluation_seeds)]
+    if shift is not None:
+        contexts += [(shift, delta, shift_seeds) for delta in deltas if delta > 0.0]
+    return [
+        Task(e.contestant, e.training_seed, e.folder, context, delta, tuple(seeds[i : i + block]))
+        for context, delta, seeds in contexts
+        for e in contestants
+        for i in range(0, len(seeds), block)
+    ]
+
+
+def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant]) -> str:
+    """Eight digits that name an evaluation: same policies, contexts and seeds, same digits."""
+    hashes = {(e.contestant, e.training_seed): e.card.onnx_sha256 for e in contestants}
+    data: list[Any] = [
+        [t.contestant, t.training_seed, hashes[t.contestant, t.training_seed]]
+        + [dataclasses.asdict(t.shift) if t.shift else None, t.delta, list(t.evaluation_seeds)]
+        for t in work
+    ]
+    return files.canonical_hash(data)

@@ -1,0 +1,122 @@
+"""From tasks to episode records: run, journal, and go on after an interruption."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rl_lab import episodes, files, paths, records
+from rl_lab.environments import EnvironmentRecipe, make
+from rl_lab.errors import BadInput
+from rl_lab.evaluation import plan as plans
+from rl_lab.evaluation.plan import Entrant, Failure, Task
+from rl_lab.evaluation.workers import Engine, run_tasks, without_done
+from rl_lab.records import EpisodeRecord
+
+_JOURNAL = "episodes.journal.csv"
+_PLAN = "plan.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How an evaluation is run.
+
+    Attributes:
+        workers: Processes.
+        step_limit: For environments without a limit of their own.
+        step_timeout_s: A step that takes longer counts as hanging.
+        imports: Packages that register environments.
+    """
+
+    workers: int
+    step_limit: int
+    step_timeout_s: float
+    imports: tuple[str, ...]
+
+
+def run(
+    tasks: Sequence[Task],
+    contestants: Sequence[Entrant],
+    folder: Path,
+    settings: Settings,
+    on_episodes: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[EpisodeRecord], list[Failure]]:
+    """Run what is missing of an evaluation and write `episodes.csv`.
+
+    Finished episodes stand in a journal, so a run that was killed goes on where it was.
+
+    Args:
+        tasks: All the work.
+        contestants: Whose work it is.
+        folder: The evaluation's folder.
+        settings: How to run it.
+        on_episodes: Told how many episodes of how many are done.
+
+    Raises:
+        BadInput: The folder holds another evaluation, or the environment cannot be made.
+    """
+    recipe = EnvironmentRecipe.from_data(contestants[0].card.environment)
+    _claim(folder, plans.fingerprint(tasks, contestants))
+    done = records.read_journal(folder / _JOURNAL)
+    left = without_done(tasks, done)
+    failures: list[Failure] = []
+    total = sum(len(task.evaluation_seeds) for task in tasks)
+    if left:
+        reuse = episodes.reuse_is_exact(recipe, lambda: make(recipe, imports=settings.imports))
+        engine = Engine(reuse, settings.step_limit, settings.step_timeout_s, settings.imports)
+        with _Journal(folder / _JOURNAL) as journal:
+
+            def keep(record: EpisodeRecord) -> None:
+                journal.append(record)
+                done.append(record)
+                on_episodes(len(done), total)
+
+            failures = run_tasks(left, engine, settings.workers, keep)
+    on_episodes(len(done), total)
+    records.write(folder / paths.EPISODES, done)
+    return sorted(done), failures
+
+
+def _claim(folder: Path, fingerprint: str) -> None:
+    path = folder / _PLAN
+    if not path.exists():
+        files.write_json(path, {"format_version": 1, "fingerprint": fingerprint})
+        return
+    if files.read_json(path).get("fingerprint") != fingerprint:
+        raise BadInput(
+            f"{folder} holds another evaluation",
+            "the same policies, seeds and shifts as before",
+            "Choose another name=NAME, or delete the folder.",
+        )
+
+
+class _Journal:
+    """Finished episodes, one row each, on disk as soon as they are known."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> _Journal:
+        whole = records.read_journal(self._path)
+        # A row cut short by a kill would swallow the next one; only whole rows are kept.
+        files.write_text(self._path, "".join(_line(record) for record in whole))
+        self._file = self._path.open("a", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        return self
+
+    def append(self, record: EpisodeRecord) -> None:
+        """Add one row."""
+        try:
+            self._writer.writerow(records.to_row(record))
+            self._file.flush()
+        except OSError as error:
+            raise files.cannot_write(self._path, error) from error
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+
+def _line(record: EpisodeRecord) -> str:
+    return records.to_csv([record]).split("\n", 1)[1]

@@ -1,0 +1,139 @@
+"""Run folders: what `run.json` says, and what a folder's state is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from rl_lab import files, paths
+from rl_lab.errors import BadInput
+
+FORMAT_VERSION = 1
+RUNNING, COMPLETE, FAILED, INTERRUPTED = "running", "complete", "failed", "interrupted"
+_KEPT_ON_RESTART = (paths.RUN_LOG, "run.lock")
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """A heartbeat.
+
+    Attributes:
+        step: Environment steps done.
+        steps: The budget.
+        steps_per_second: Since learning began.
+        episode_return: Recent mean of training episodes; None before the first has ended.
+        seconds: Since learning began.
+    """
+
+    step: int
+    steps: int
+    steps_per_second: float
+    episode_return: float | None
+    seconds: float
+
+
+def write_progress(folder: Path, progress: Progress) -> None:
+    """Leave a heartbeat for other terminals; not worth waiting for the disk."""
+    data = {**dataclasses.asdict(progress), "updated": time.time()}
+    temporary = folder / f".{paths.PROGRESS}"
+    temporary.write_text(json.dumps(data), encoding="utf-8")
+    os.replace(temporary, folder / paths.PROGRESS)
+
+
+def write(folder: Path, data: Mapping[str, Any]) -> None:
+    """Write `run.json`."""
+    files.write_json(folder / paths.RUN_CARD, {"format_version": FORMAT_VERSION, **data})
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Read `run.json`.
+
+    Raises:
+        BadInput: The folder is no run, or is of a newer format.
+    """
+    path = folder / paths.RUN_CARD
+    if not path.is_file():
+        raise BadInput(
+            f"{folder} is not a run",
+            f"a folder with {paths.RUN_CARD}",
+            "`rl-lab list` shows the runs at hand.",
+        )
+    data = files.read_json(path)
+    if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION:
+        version = data.get("format_version") if isinstance(data, dict) else None
+        raise BadInput(
+            f"{path} has format_version {version!r}",
+            f"version {FORMAT_VERSION}, the one this rl-lab reads",
+            "Update rl-lab to the version that made the run.",
+        )
+    return data
+
+
+def status(folder: Path) -> str | None:
+    """A run folder's status; None where there is no run yet."""
+    if not (folder / paths.RUN_CARD).is_file():
+        return None
+    return str(read(folder).get("status"))
+
+
+def require_complete(folder: Path) -> dict[str, Any]:
+    """Read the card of a run that has finished.
+
+    Raises:
+        BadInput: The run has not finished.
+    """
+    data = read(folder)
+    if data["status"] != COMPLETE:
+        raise BadInput(
+            f"run {folder} is {data['status']}",
+            "a complete run",
+            "Give its training command again, or leave it out.",
+        )
+    return data
+
+
+def clear(folder: Path) -> None:
+    """Take away what an unfinished attempt left, all but its log."""
+    for path in folder.iterdir():
+        if path.name in _KEPT_ON_RESTART:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a run folder alone; the system lets go of it however this process ends.
+
+    Raises:
+        BadInput: Another process holds it.
+    """
+    with (folder / "run.lock").open("w") as file:
+        if not _lock(file):
+            raise BadInput(
+                f"another process is training in {folder}",
+                "one writer per run",
+                "Wait for it, or stop it; `rl-lab list --watch` shows it.",
+            )
+        yield
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows has no flock; there the heartbeat is the only warning
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,310 @@
+"""Training: one recipe, one seed, one folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import resource
+import shutil
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rl_lab import episodes, frozen_policy, provenance, runs, seeding
+from rl_lab.agent import Agent, MakeAgent, TracedPolicy, Training
+from rl_lab.environments import Anchors, EnvironmentRecipe, make
+from rl_lab.errors import BadInput, LabError
+from rl_lab.frozen_policy import FrozenPolicy
+from rl_lab.runs import Progress
+from rl_lab.tracking import EventWriter, MetricsLog, NullWriter
+
+Freeze = Callable[[TracedPolicy, Mapping[str, Any]], FrozenPolicy]
+_HEARTBEAT_S = 0.5
+_STEP_LIMIT = 100_000  # of a selection episode in an environment without a limit of its own
+
+
+@dataclasses.dataclass(frozen=True)
+class RunPlan:
+    """Everything that a run is.
+
+    Attributes:
+        folder: Where it lives.
+        environment: The environment's recipe.
+        anchors: The environment's scale, or None.
+        imports: Packages that register environments.
+        agent: The agent's short name.
+        settings: Where its hyperparameters come from.
+        training: Budget and preprocessing.
+        seed: The training seed.
+        recipe_hash: Names the recipe.
+        config: The resolved configuration as plain data.
+        config_text: The same as YAML text.
+        tensorboard: Whether to write TensorBoard events.
+        threads: Threads of torch.
+    """
+
+    folder: Path
+    environment: EnvironmentRecipe
+    anchors: Anchors | None
+    imports: tuple[str, ...]
+    agent: str
+    settings: str
+    training: Training
+    seed: int
+    recipe_hash: str
+    config: Mapping[str, Any]
+    config_text: str
+    tensorboard: bool
+    threads: int
+
+    def make_env(self) -> Any:
+        """One fresh environment of the recipe."""
+        return make(self.environment, imports=self.imports)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its status, and whether it was complete before anything was done."""
+
+    status: str
+    skipped: bool
+
+
+def train(
+    plan: RunPlan,
+    make_agent: MakeAgent,
+    freeze: Freeze,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """Train one run to its end; a complete run is left as it is.
+
+    Args:
+        plan: What to train.
+        make_agent: The agent family's factory with its hyperparameters bound.
+        freeze: Turns the agent's policy into a frozen one.
+        on_progress: Told about progress a few times per second.
+
+    Raises:
+        BadInput: The agent refuses its settings, or another process trains here; no new folder
+            is left behind.
+        LabError: The environment or the disk failed; `run.json` says so.
+    """
+    if runs.status(plan.folder) == runs.COMPLETE:
+        return Outcome(runs.COMPLETE, skipped=True)
+    made = not plan.folder.exists()
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with runs.exclusive(plan.folder):
+            runs.clear(plan.folder)
+            return _train(plan, make_agent, freeze, on_progress)
+    except BadInput:
+        if made:
+            _remove_with_empty_parents(plan.folder)
+        raise
+
+
+def _remove_with_empty_parents(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for parent in list(folder.parents)[:4]:
+        try:
+            parent.rmdir()
+        except OSError:
+            return
+
+
+def _train(
+    plan: RunPlan, make_agent: MakeAgent, freeze: Freeze, on_progress: Callable[[Progress], None]
+) -> Outcome:
+    import torch
+
+    torch.set_num_threads(plan.threads)
+    agent = make_agent(plan.make_env, plan.training, seeding.training_seed(plan.seed))
+    (plan.folder / "config.yaml").write_text(plan.config_text, encoding="utf-8")
+    recorder = _Recorder(plan, agent, freeze, on_progress)
+    recorder.write_card(runs.RUNNING)
+    try:
+        with recorder, _stop_on_signal(recorder):
+            agent.learn(plan.training.steps, recorder)
+            if not recorder.stopped:
+                recorder.finish()
+    except KeyboardInterrupt:
+        recorder.write_card(runs.INTERRUPTED)
+        raise
+    except Exception as error:
+        text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+        recorder.write_card(runs.FAILED, error=text)
+        raise
+    status = runs.INTERRUPTED if recorder.stopped else runs.COMPLETE
+    recorder.write_card(status)
+    return Outcome(status, skipped=False)
+
+
+@contextlib.contextmanager
+def _stop_on_signal(recorder: _Recorder) -> Iterator[None]:
+    """The first signal asks for a stop at the next boundary, a second Ctrl-C stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(number: int, frame: object) -> None:
+        if recorder.stopped and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        recorder.stopped = True
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGUSR1"):
+        numbers.append(signal.SIGUSR1)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+class _Recorder:
+    """The agent's listener: metrics, heartbeats, selection of the best snapshot, costs."""
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        agent: Agent,
+        freeze: Freeze,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._plan, self._agent, self._freeze, self._on_progress = plan, agent, freeze, on_progress
+        self._log = MetricsLog(plan.folder)
+        self._events = EventWriter(plan.folder) if plan.tensorboard else NullWriter()
+        self._start = self._beat = time.monotonic()
+        self._cpu_start = time.process_time()
+        self._step = 0
+        self._return: float | None = None
+        self._selection: list[dict[str, float]] = []
+        self._best = (-math.inf, 0)
+        every = plan.training.selection_every_steps
+        self._every = self._next_selection = every if every > 0 else sys.maxsize
+        self.stopped = False
+
+    def __enter__(self) -> _Recorder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._log.close()
+        self._events.close()
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Keep one log point."""
+        self._return = values.get("rollout/ep_rew_mean", self._return)
+        self._log.append(step, time.monotonic() - self._start, values)
+        self._events.scalars(step, values)
+        self._heartbeat(step)
+
+    def boundary(self, step: int) -> bool:
+        """Evaluate the weights as they are where that is due; False once a stop was asked for."""
+        self._step = step
+        while step >= self._next_selection and not self.stopped:
+            self._next_selection += self._every
+            if step < self._next_selection:
+                self._select(step)
+        self._heartbeat(step)
+        return not self.stopped
+
+    def finish(self) -> None:
+        """Freeze the final policy and keep the agent."""
+        policy = self._frozen(self._step)
+        frozen_policy.save(policy, self._plan.folder / "policy")
+        if not self._selection:
+            frozen_policy.save(policy, self._plan.folder / "best")
+        self._agent.save(self._plan.folder / "checkpoints" / f"step-{self._step:09d}")
+        scores = {"selection/mean_return": self._best[0]} if self._selection else {}
+        self._events.hparams(_flat(self._plan.config), scores)
+
+    def _select(self, step: int) -> None:
+        policy = self._frozen(step)
+        seeds = seeding.selection_seeds(self._plan.seed, self._plan.training.selection_episodes)
+        returns, lengths = zip(*(self._episode(policy, seed) for seed in seeds), strict=True)
+        mean = statistics.fmean(returns)
+        self._selection.append({"step": step, "mean_return": mean})
+        self.metrics(step, {"eval/mean_reward": mean, "eval/mean_ep_length": statistics.fmean(lengths)})
+        # At equal return the later snapshot has learned from more.
+        if mean >= self._best[0]:
+            self._best = (mean, step)
+            frozen_policy.save(policy, self._plan.folder / "best")
+
+    def _episode(self, policy: FrozenPolicy, seed: int) -> tuple[float, int]:
+        env = self._plan.make_env()
+        try:
+            limit = episodes.step_limit(env, _STEP_LIMIT)
+            episode = episodes.run_episode(env, policy, seed, limit)
+        finally:
+            env.close()
+        return episode.episode_return, episode.length
+
+    def _frozen(self, step: int) -> FrozenPolicy:
+        plan = self._plan
+        facts = {
+            "agent": plan.agent,
+            "training_seed": plan.seed,
+            "steps": step,
+            "recipe_hash": plan.recipe_hash,
+            "environment": plan.environment.to_data(),
+            "anchors": dataclasses.asdict(plan.anchors) if plan.anchors else None,
+            "provenance": {"rl_lab": provenance.versions().get("rl-lab"), "settings": plan.settings},
+        }
+        return self._freeze(self._agent.policy(), facts)
+
+    def _heartbeat(self, step: int) -> None:
+        now = time.monotonic()
+        if now - self._beat < _HEARTBEAT_S:
+            return
+        self._beat = now
+        seconds = now - self._start
+        progress = Progress(step, self._plan.training.steps, step / seconds, self._return, seconds)
+        runs.write_progress(self._plan.folder, progress)
+        self._on_progress(progress)
+
+    def write_card(self, status: str, error: str | None = None) -> None:
+        """Write `run.json` as things stand."""
+        plan = self._plan
+        data = {
+            "status": status,
+            "environment": plan.environment.id,
+            "agent": plan.agent,
+            "seed": plan.seed,
+            "settings": plan.settings,
+            "recipe_hash": plan.recipe_hash,
+            "steps": self._step,
+            "seconds": round(time.monotonic() - self._start, 3),
+            "cpu_seconds": round(time.process_time() - self._cpu_start, 3),
+            "peak_memory_bytes": _peak_memory_bytes(),
+            **self._agent.costs(),
+            "selection": self._selection,
+            "best_step": self._best[1] if self._selection else None,
+            "error": error,
+            "versions": provenance.versions(),
+            "git": provenance.git_commit(),
+            "machine": provenance.machine(),
+        }
+        runs.write(plan.folder, data)
+
+
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str | bool | int | float]:
+    """Nested configuration as the flat names and plain values that TensorBoard's table takes."""
+    flat: dict[str, str | bool | int | float] = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float) else str(value)
+    return flat

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes import always, saved
+
+from rl_lab import runs
+from rl_lab.errors import BadInput
+from rl_lab.evaluation import plan
+
+
+def make_run(folder: Path, status: str = "complete", **card: object) -> Path:
+    folder.mkdir(parents=True)
+    runs.write(folder, {"status": status})
+    if status == "complete":
+        saved(always(1, **card), folder / "policy")
+    return folder
+
+
+def test_a_folder_of_runs_gives_their_final_policies(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run(tmp_path / "recipe" / f"seed_{seed}", training_seed=seed)
+    make_run(tmp_path / "recipe" / "seed_2", "failed")
+    found, unfinished = plan.find_policies([tmp_path])
+    assert found == [tmp_path / "recipe" / f"seed_{s}" / "policy" for s in (0, 1)]
+    assert [(f.contestant, f.training_seed) for f in unfinished] == [("recipe", 2)]
+
+
+def test_an_incomplete_run_named_by_itself_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is interrupted"):
+        plan.find_policies([make_run(tmp_path / "r", "interrupted")])
+
+
+@pytest.mark.parametrize("place", ["nothing_here", "."])
+def test_an_empty_selection_is_refused(tmp_path: Path, place: str) -> None:
+    with pytest.raises(BadInput, match="does not exist|holds no runs"):
+        plan.find_policies([tmp_path / place])
+
+
+def test_a_run_of_a_newer_format_is_named(tmp_path: Path) -> None:
+    make_run(tmp_path / "r")
+    (tmp_path / "r" / "run.json").write_text('{"format_version": 99, "status": "complete"}')
+    with pytest.raises(BadInput, match="format_version 99"):
+        plan.find_policies([tmp_path / "r"])
+
+
+def test_one_recipe_is_one_contestant(tmp_path: Path) -> None:
+    cards = [("ppo", "aa", 0), ("ppo", "aa", 1), ("dqn", "bb", 0)]
+    folders = [
+        saved(always(1, agent=a, recipe_hash=h, training_seed=s), tmp_path / f"{a}{s}")
+        for a, h, s in cards
+    ]
+    made, damaged = plan.entrants(folders)
+    assert [(e.contestant, e.training_seed) for e in made] == [("dqn", 0), ("ppo", 0), ("ppo", 1)]
+    assert damaged == []
+
+
+def test_two_recipes_of_one_agent_are_told_apart(tmp_path: Path) -> None:
+    folders = [
+        saved(always(1, agent="ppo", recipe_hash=h), tmp_path / h) for h in ("aaaa", "bbbb")
+    ]
+    assert [e.contestant for e in plan.entrants(folders)[0]] == ["ppo-aaaa", "ppo-bbbb"]
+
+
+def test_the_same_seed_twice_is_refused(tmp_path: Path) -> None:
+    folders = [saved(always(1), tmp_path / name) for name in "ab"]
+    with pytest.raises(BadInput, match="same seed of the same recipe"):
+        plan.entrants(folders)
+
+
+def test_two_environments_are_refused(tmp_path: Path) -> None:
+    one = saved(always(1), tmp_path / "a")
+    other = saved(always(1, "FakeEndless-v0"), tmp_path / "b")
+    with pytest.raises(BadInput, match="FakeCountdown-v0.*FakeEndless-v0"):
+        plan.entrants([one, other])
+
+
+def test_a_damaged_policy_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    good = saved(always(1), tmp_path / "good")
+    bad = saved(always(1, training_seed=1), tmp_path / "bad")
+    (bad / "policy.json").write_text("{")
+    made, damaged = plan.entrants([good, bad])
+    assert [e.folder for e in made] == [good]
+    assert "policy.json" in damaged[0].message
+
+
+def test_the_fingerprint_knows_policies_seeds_and_nothing_else(tmp_path: Path) -> None:
+    made, _ = plan.entrants([saved(always(1), tmp_path / "a")])
+    moved, _ = plan.entrants([saved(always(1), tmp_path / "b")])
+    other, _ = plan.entrants([saved(always(0), tmp_path / "c")])
+
+    def name(who: list[plan.Entrant], seeds: list[int]) -> str:
+        return plan.fingerprint(plan.tasks(who, seeds, None, (), ()), who)
+
+    assert name(made, [1, 2]) == name(moved, [1, 2])
+    assert len({name(made, [1, 2]), name(other, [1, 2]), name(made, [1, 3])}) == 3

@@ -1,0 +1,132 @@
+"""Who may import whom, and what may not be imported at all."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "rl_lab"
+
+PURE = {"errors", "files", "paths", "provenance", "records", "runs", "seeding", "statistics"}
+CONTRACT = {"agent", "environments", "shifts", "spaces"}
+PARTS = {"episodes", "frozen_policy", "tracking"}
+VERBS = {"training", "freezing", "evaluation", "replay", "doctor", "listing"}
+READING = {"comparison", "reporting"}
+LAYERS = [PURE, CONTRACT, PARTS, VERBS]
+
+STANDARD = set(sys.stdlib_module_names)
+PLAIN = {"numpy", "scipy", "rich"}
+ALLOWED_OUTSIDE = {
+    "pure": PLAIN,
+    "contract": PLAIN | {"gymnasium"},
+    "parts": PLAIN | {"gymnasium", "onnxruntime", "tensorboard", "google"},
+    "verbs": PLAIN | {"gymnasium", "PIL"},
+    "reading": PLAIN | {"jinja2", "markupsafe"},
+}
+TORCH = {"torch", "onnx"}
+
+
+def modules() -> dict[str, list[Path]]:
+    """Top-level module -> its files."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        found.setdefault(name, []).append(path)
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def inside(names: set[str]) -> set[str]:
+    return {n.split(".")[1] for n in names if n.startswith("rl_lab.")}
+
+
+def outside(names: set[str]) -> set[str]:
+    return {n.split(".")[0] for n in names} - STANDARD - {"rl_lab"}
+
+
+def layer_of(module: str) -> str:
+    for name, members in zip(
+        ("pure", "contract", "parts", "verbs", "reading"), [*LAYERS, READING], strict=True
+    ):
+        if module in members:
+            return name
+    return ""
+
+
+def test_every_module_has_a_layer() -> None:
+    doors = {"cli", "__main__", "__init__"}
+    assert {m for m in modules() if not layer_of(m)} == doors
+
+
+@pytest.mark.parametrize("module", sorted(PURE | CONTRACT | PARTS | VERBS | READING))
+def test_imports_stay_within_the_layers(module: str) -> None:
+    layer = layer_of(module)
+    known = [PURE, PURE | CONTRACT, PURE | CONTRACT | PARTS, PURE | CONTRACT | PARTS]
+    names = ("pure", "contract", "parts", "verbs")
+    below = PURE | READING if layer == "reading" else known[names.index(layer)]
+    if layer == "reading":
+        below = below | {"environments"}
+    for path in modules()[module]:
+        found = imports(path)
+        assert inside(found) <= below | {module, "__version__"}, path
+        allowed = ALLOWED_OUTSIDE[layer] | (TORCH if module in ("training", "freezing") else set())
+        assert outside(found) <= allowed, path
+
+
+def test_only_the_door_imports_hydra() -> None:
+    for name, paths in modules().items():
+        for path in paths:
+            if outside(imports(path)) & {"hydra", "omegaconf"}:
+                assert path.relative_to(PACKAGE).as_posix() == "cli/config.py", name
+
+
+def test_the_lab_never_names_its_agents() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert not outside(imports(path)) & {"rl_lab_agents", "stable_baselines3", "sb3_contrib"}
+
+
+def test_agents_know_only_the_contract() -> None:
+    for path in sorted((ROOT / "agents" / "rl_lab_agents").glob("*.py")):
+        assert inside(imports(path)) <= {"agent", "environments", "errors", "seeding"}, path
+
+
+def test_nothing_at_the_top_is_called_agents() -> None:
+    code = "import importlib.util; assert importlib.util.find_spec('agents') is None"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+
+
+@pytest.mark.parametrize("banned", ["pickle", "cloudpickle", "dill", "marshal", "shelve"])
+def test_nothing_unpickles(banned: str) -> None:
+    for root in (PACKAGE, ROOT / "agents"):
+        for path in root.rglob("*.py"):
+            assert banned not in outside(imports(path)) | imports(path), path
+
+
+def test_nothing_evaluates_text() -> None:
+    calls = {"eval", "exec", "compile", "__import__"}
+    for root in (PACKAGE, ROOT / "agents"):
+        for path in root.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    name = node.func.id if isinstance(node.func, ast.Name) else ""
+                    attribute = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+                    assert name not in calls, f"{path}:{node.lineno}"
+                    assert attribute not in {"extractall", "system", "unsafe_load"}, path
+                    words = {k.arg: k.value for k in node.keywords}
+                    for word, bad in (("shell", True), ("weights_only", False)):
+                        value = words.get(word)
+                        assert not (isinstance(value, ast.Constant) and value.value is bad), path

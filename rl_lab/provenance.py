@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,14 @@ def _git(folder: str, *words: str) -> str:
         ["git", "-C", folder, *words], capture_output=True, text=True, check=True, timeout=10
     )
     return done.stdout.strip()
+
+
+def peak_memory_bytes() -> int | None:
+    """The most memory this process has held; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in KiB, macOS in bytes.
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -15,7 +15,7 @@ from rl_lab.cli import config, typed
 from rl_lab.cli.options import Options
 from rl_lab.environments import Anchors, EnvironmentRecipe
 from rl_lab.errors import BadInput, closest
-from rl_lab.training import RunPlan
+from rl_lab.training.plan import RunPlan
 
 _AGENT_FACTS = ("_target_", "name", "action_spaces", "settings")
 

@@ -71,7 +71,9 @@ def _match(given: Any, kind: Any) -> tuple[bool, Any]:
     if kind is float:
         return isinstance(given, int | float) and not isinstance(given, bool), _float(given)
     if kind is int:
-        return isinstance(given, int) and not isinstance(given, bool), given
+        # YAML reads 1e6 as a float; it is still a whole number.
+        whole = isinstance(given, int) or (isinstance(given, float) and given.is_integer())
+        return whole and not isinstance(given, bool), int(given) if whole else given
     return isinstance(given, kind), given
 
 

@@ -50,12 +50,13 @@ def _single(job: Job) -> int:
     # Set before torch is imported; its thread pool is sized then.
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.threads))
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    from rl_lab import freezing, training
+    from rl_lab import freezing
+    from rl_lab.training import runner
 
     print(f"{plan.agent} on {plan.environment.id}, seed {plan.seed}: {plan.settings}")
     with progress.of_run(plan.training.steps) as on_progress:
         make_agent = planning.make_agent(job.agent)
-        outcome = training.train(plan, make_agent, freezing.freeze, on_progress)
+        outcome = runner.train(plan, make_agent, freezing.freeze, on_progress)
     if outcome.status == runs.INTERRUPTED:
         print(f"interrupted: {plan.folder}; the same command starts it again", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its submodules load on first use
 
-from rl_lab.resampling import FloatArray
+from rl_lab.statistics.resampling import FloatArray
 
 # A policy whose nominal score is below this has learned too little to have anything to lose.
 LEARNED_SCORE = 0.1

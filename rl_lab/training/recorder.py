@@ -1,175 +1,36 @@
-"""Training: one recipe, one seed, one folder."""
+"""The agent's listener: metrics, heartbeats, selection of the best snapshot, costs."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import resource
-import shutil
-import signal
 import statistics
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rl_lab import episodes, frozen_policy, provenance, runs, seeding
-from rl_lab.agent import Agent, MakeAgent, TracedPolicy, Training
-from rl_lab.environments import Anchors, EnvironmentRecipe, make
-from rl_lab.errors import BadInput, LabError
+from rl_lab.agent import Agent, TracedPolicy
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
 from rl_lab.tracking import EventWriter, MetricsLog, NullWriter
+from rl_lab.training.plan import RunPlan
 
 Freeze = Callable[[TracedPolicy, Mapping[str, Any]], FrozenPolicy]
 _HEARTBEAT_S = 0.5
 _STEP_LIMIT = 100_000  # of a selection episode in an environment without a limit of its own
 
 
-@dataclasses.dataclass(frozen=True)
-class RunPlan:
-    """Everything that a run is.
-
-    Attributes:
-        folder: Where it lives.
-        environment: The environment's recipe.
-        anchors: The environment's scale, or None.
-        imports: Packages that register environments.
-        agent: The agent's short name.
-        settings: Where its hyperparameters come from.
-        training: Budget and preprocessing.
-        seed: The training seed.
-        recipe_hash: Names the recipe.
-        config: The resolved configuration as plain data.
-        config_text: The same as YAML text.
-        tensorboard: Whether to write TensorBoard events.
-        threads: Threads of torch.
-    """
-
-    folder: Path
-    environment: EnvironmentRecipe
-    anchors: Anchors | None
-    imports: tuple[str, ...]
-    agent: str
-    settings: str
-    training: Training
-    seed: int
-    recipe_hash: str
-    config: Mapping[str, Any]
-    config_text: str
-    tensorboard: bool
-    threads: int
-
-    def make_env(self) -> Any:
-        """One fresh environment of the recipe."""
-        return make(self.environment, imports=self.imports)
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a run ended: its status, and whether it was complete before anything was done."""
-
-    status: str
-    skipped: bool
-
-
-def train(
-    plan: RunPlan,
-    make_agent: MakeAgent,
-    freeze: Freeze,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> Outcome:
-    """Train one run to its end; a complete run is left as it is.
+class Recorder:
+    """Listens to an agent on behalf of a run folder.
 
     Args:
-        plan: What to train.
-        make_agent: The agent family's factory with its hyperparameters bound.
+        plan: The run.
+        agent: Who learns.
         freeze: Turns the agent's policy into a frozen one.
         on_progress: Told about progress a few times per second.
-
-    Raises:
-        BadInput: The agent refuses its settings, or another process trains here; no new folder
-            is left behind.
-        LabError: The environment or the disk failed; `run.json` says so.
     """
-    if runs.status(plan.folder) == runs.COMPLETE:
-        return Outcome(runs.COMPLETE, skipped=True)
-    made = not plan.folder.exists()
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with runs.exclusive(plan.folder):
-            runs.clear(plan.folder)
-            return _train(plan, make_agent, freeze, on_progress)
-    except BadInput:
-        if made:
-            _remove_with_empty_parents(plan.folder)
-        raise
-
-
-def _remove_with_empty_parents(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    for parent in list(folder.parents)[:4]:
-        try:
-            parent.rmdir()
-        except OSError:
-            return
-
-
-def _train(
-    plan: RunPlan, make_agent: MakeAgent, freeze: Freeze, on_progress: Callable[[Progress], None]
-) -> Outcome:
-    import torch
-
-    torch.set_num_threads(plan.threads)
-    agent = make_agent(plan.make_env, plan.training, seeding.training_seed(plan.seed))
-    (plan.folder / "config.yaml").write_text(plan.config_text, encoding="utf-8")
-    recorder = _Recorder(plan, agent, freeze, on_progress)
-    recorder.write_card(runs.RUNNING)
-    try:
-        with recorder, _stop_on_signal(recorder):
-            agent.learn(plan.training.steps, recorder)
-            if not recorder.stopped:
-                recorder.finish()
-    except KeyboardInterrupt:
-        recorder.write_card(runs.INTERRUPTED)
-        raise
-    except Exception as error:
-        text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
-        recorder.write_card(runs.FAILED, error=text)
-        raise
-    status = runs.INTERRUPTED if recorder.stopped else runs.COMPLETE
-    recorder.write_card(status)
-    return Outcome(status, skipped=False)
-
-
-@contextlib.contextmanager
-def _stop_on_signal(recorder: _Recorder) -> Iterator[None]:
-    """The first signal asks for a stop at the next boundary, a second Ctrl-C stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handler(number: int, frame: object) -> None:
-        if recorder.stopped and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        recorder.stopped = True
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGUSR1"):
-        numbers.append(signal.SIGUSR1)
-    before = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-
-
-class _Recorder:
-    """The agent's listener: metrics, heartbeats, selection of the best snapshot, costs."""
 
     def __init__(
         self,
@@ -191,7 +52,7 @@ class _Recorder:
         self._every = self._next_selection = every if every > 0 else sys.maxsize
         self.stopped = False
 
-    def __enter__(self) -> _Recorder:
+    def __enter__(self) -> Recorder:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -282,7 +143,7 @@ class _Recorder:
             "steps": self._step,
             "seconds": round(time.monotonic() - self._start, 3),
             "cpu_seconds": round(time.process_time() - self._cpu_start, 3),
-            "peak_memory_bytes": _peak_memory_bytes(),
+            "peak_memory_bytes": provenance.peak_memory_bytes(),
             **self._agent.costs(),
             "selection": self._selection,
             "best_step": self._best[1] if self._selection else None,
@@ -292,11 +153,6 @@ class _Recorder:
             "machine": provenance.machine(),
         }
         runs.write(plan.folder, data)
-
-
-def _peak_memory_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str | bool | int | float]:

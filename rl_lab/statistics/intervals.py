@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # its submodules load on first use; scipy.stats alone takes most of a second
 
-from rl_lab import resampling
-from rl_lab.resampling import RESAMPLES, ROUNDING, FloatArray
+from rl_lab.statistics import resampling
+from rl_lab.statistics.resampling import RESAMPLES, ROUNDING, FloatArray
 
 CONFIDENCE = 0.95
 # Below this many training seeds a percentile bootstrap is too narrow: it covers 0.83 at 5 seeds.

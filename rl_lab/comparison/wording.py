@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rl_lab.statistics import Interval, counted
+from rl_lab.statistics.intervals import Interval, counted
 
 Data = Mapping[str, Any]
 
 MISSING = "-"
 SIGNIFICANCE = 0.05
 INDICATIVE_SEEDS = 5
-LEADERBOARD = {
-    "rank": "rank",
-    "contestant": "contestant",
-    "seeds": "training seeds",
-    "return": "mean return [95%]",
-    "score": "score",
-    "decision": "decision p50 / p90 (us)",
-    "robustness": "robustness auc [95%]",
-    "training": "training time",
-}
 
 
 def fixed(value: float, decimals: int, sign: bool = False) -> str:
@@ -64,13 +54,19 @@ def label(name: str, interval: Interval, context: Sequence[str], sign: bool = Fa
         context: What else limits the claim, in order.
         sign: Show the sign of positive numbers.
     """
-    numbers = (interval.estimate, interval.low, interval.high)
-    data = {
-        key: value if value == value else None
-        for key, value in zip(("estimate", "low", "high"), numbers, strict=True)
-    }
-    text = estimate_text(data, sign)
+    text = estimate_text(interval_data(interval), sign)
     return f"{name} {text}  {' | '.join([interval.method, *context])}"
+
+
+def number(value: float) -> float | None:
+    """A plain number; None for NaN."""
+    return None if value != value else float(value)
+
+
+def interval_data(interval: Interval, label: str | None = None) -> dict[str, Any]:
+    """An interval as plain data; its method is the reason where its ends are null."""
+    data = {key: number(getattr(interval, key)) for key in ("estimate", "low", "high")}
+    return {**data, "method": interval.method, **({} if label is None else {"label": label})}
 
 
 def joined(words: Sequence[str]) -> str:
@@ -165,7 +161,7 @@ def _units(contestants: Sequence[Data]) -> str:
 
 
 def leaderboard_rows(scores: Data, speed: Data | None) -> list[dict[str, str]]:
-    """The printed table: one dictionary of cells per contestant, keys as in `LEADERBOARD`.
+    """The printed table: one row per contestant, from heading to cell.
 
     Args:
         scores: Content of `scores.json`.
@@ -180,17 +176,16 @@ def _row(contestant: Data, means: Sequence[float], times: Data) -> dict[str, str
     reward, robustness = contestant["reward"] or {}, contestant["robustness"] or {}
     none = {"estimate": None, "low": None, "high": None}
     mean, score = reward.get("mean") or none, reward.get("score") or none
-    cells = {
+    return {
         "rank": str(1 + means.index(mean["estimate"])) if reward else MISSING,
         "contestant": contestant["name"],
         "seeds": _seeds_cell(contestant),
-        "return": estimate_text(mean),
+        "return [95%]": estimate_text(mean),
         "score": estimate_text({**none, "estimate": score["estimate"]}, decimals=2),
-        "decision": _decision_cell(times),
-        "robustness": estimate_text(robustness.get("auc") or none, decimals=2),
+        "decision p50 / p90 (us)": _decision_cell(times),
+        "robustness [95%]": estimate_text(robustness.get("auc") or none, decimals=2),
         "training": duration((contestant["training"] or {}).get("seconds")),
     }
-    return {key: cells[key] for key in LEADERBOARD}
 
 
 def _seeds_cell(contestant: Data) -> str:

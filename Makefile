@@ -1,0 +1,61 @@
+# The developer's doors. `make demo` and `make test` set everything up by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LAB := $(BIN)/rl-lab
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-slow check format bench-startup bench-evaluation bench-frozen anchors results clean
+
+install: $(STAMP)
+
+# Pinned by constraints.txt; an unpinned torch can pull gigabytes of CUDA packages.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[box2d,mujoco,dev]"
+	touch $(STAMP)
+
+# The lab's main job on real input: train, freeze, evaluate, compare.
+demo: install
+	$(LAB) train -m experiment=demo agent=dqn,ppo,a2c seed=0,1,2 output=outputs/demo
+	$(LAB) evaluate runs=outputs/demo/train/CartPole-v1 name=demo output=outputs/demo
+
+test: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Seconds from the command line to an answer, and to the first environment step.
+bench-startup: install
+	$(BIN)/python benchmarks/startup.py
+
+# Steps per second of the evaluation loop, of stable-baselines3's, and of the bare environment.
+bench-evaluation: install
+	$(BIN)/python benchmarks/evaluation.py
+
+# Microseconds per decision: predict, torch, bare onnxruntime, NumPy, ours.
+bench-frozen: install
+	$(BIN)/python benchmarks/frozen.py
+
+# Measure the return of random play anew for every environment under conf/env.
+anchors: install
+	$(BIN)/python benchmarks/anchors.py
+
+# Trainings of docs/results.md: hours; interrupted, the same command goes on.
+results: install
+	$(BIN)/python benchmarks/results.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,9 @@
+"""Comparison of contestants: from episode records to `scores.json` and the leaderboard."""
+
+from __future__ import annotations
+
+from rl_lab.comparison.comparing import Contestant, compare
+from rl_lab.comparison.scoring import Protocol, ShiftFacts
+from rl_lab.comparison.wording import leaderboard_rows
+
+__all__ = ["Contestant", "Protocol", "ShiftFacts", "compare", "leaderboard_rows"]

@@ -1,0 +1,190 @@
+"""From episode records to the content of `scores.json`.
+
+Everything is computed per training seed first; intervals are over the training seeds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rl_lab.comparison import scoring, wording
+from rl_lab.comparison.scoring import Cells, Protocol, Setting, ShiftFacts
+from rl_lab.errors import BadInput
+from rl_lab.statistics import intervals, measures
+from rl_lab.statistics.resampling import FloatArray
+
+if TYPE_CHECKING:
+    from rl_lab.environments import Anchors
+    from rl_lab.records import EpisodeRecord
+
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """A recipe that takes part in an evaluation.
+
+    Attributes:
+        name: Unique within the evaluation; the records' `contestant`.
+        agent: Name of the agent's configuration.
+        algorithm: Name of the algorithm.
+        recipe_hash: Eight digits that name the recipe.
+        training_seeds: Seeds of its runs; -1 where not known.
+        training: What training cost, as in `scores.json`; None where not known.
+    """
+
+    name: str
+    agent: str
+    algorithm: str
+    recipe_hash: str
+    training_seeds: tuple[int, ...]
+    training: Mapping[str, Any] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scored:
+    """A contestant with its returns [n, k] in the training context; n may be 0."""
+
+    data: dict[str, Any]
+    returns_nk: FloatArray
+
+
+def compare(
+    records: Iterable[EpisodeRecord],
+    contestants: Sequence[Contestant],
+    environment: str,
+    anchors: Anchors | None,
+    protocol: Protocol,
+    failures: Iterable[Mapping[str, Any]] = (),
+    shift: ShiftFacts | None = None,
+) -> dict[str, Any]:
+    """Score all contestants and compare each with the best.
+
+    Args:
+        records: Episodes in any order; other environments and contestants are left aside.
+        contestants: Who takes part.
+        environment: The Gymnasium id.
+        anchors: The environment's scale; None where it is not known.
+        protocol: How the episodes were run.
+        failures: `{contestant, training_seed, message}` of what went wrong.
+        shift: What the protocol's shift changes.
+
+    Returns:
+        The content of `scores.json`.
+
+    Raises:
+        BadInput: Two contestants share a name, or records contradict each other.
+    """
+    setting = Setting(environment, anchors, protocol, shift)
+    cells = _cells(records, contestants, environment)
+    scored = [_score(contestant, cells[contestant.name], setting) for contestant in contestants]
+    scored.sort(key=_rank)
+    ranked = [entry.data for entry in _with_differences(scored)]
+    return {
+        "format_version": FORMAT_VERSION,
+        "environment": environment,
+        "anchors": None if anchors is None else dataclasses.asdict(anchors),
+        "protocol": _protocol_data(protocol),
+        "contestants": ranked,
+        "verdict": wording.verdict(ranked),
+        "failures": _failures_data(failures),
+    }
+
+
+def _cells(
+    records: Iterable[EpisodeRecord], contestants: Sequence[Contestant], environment: str
+) -> dict[str, Cells]:
+    cells: dict[str, dict[tuple[int, str, float, int], float]] = {c.name: {} for c in contestants}
+    if len(cells) < len(contestants):
+        names = sorted(c.name for c in contestants)
+        raise BadInput(f"contestants named {', '.join(names)}", "a different name for each")
+    for record in records:
+        if record.environment != environment or record.contestant not in cells:
+            continue
+        key = record.key[1:]
+        known = cells[record.contestant].setdefault(key, record.episode_return)
+        if known != record.episode_return or not math.isfinite(known):
+            raise BadInput(
+                f"episode {record.key} has the returns {known} and {record.episode_return}",
+                "one finite return per episode",
+                "Repeat the evaluation.",
+            )
+    return dict(cells)
+
+
+def _score(contestant: Contestant, cells: Cells, setting: Setting) -> _Scored:
+    declared = sorted(set(contestant.training_seeds))
+    wanted = setting.evaluation_seeds
+    seeds, returns_nkl = scoring.complete(cells, declared, [scoring.NOMINAL], wanted)
+    data: dict[str, Any] = {
+        "name": contestant.name,
+        "agent": contestant.agent,
+        "algorithm": contestant.algorithm,
+        "recipe_hash": contestant.recipe_hash,
+        "training_seeds": declared,
+    }
+    training = None if contestant.training is None else dict(contestant.training)
+    if not seeds:
+        of = intervals.counted(len(declared), "training seed")
+        reason = f"none of {of} has all {intervals.counted(len(wanted), 'episode')}"
+        data |= {"reward": None, "reward_reason": reason, "to_best": None}
+        data |= {"robustness": None, "robustness_reason": reason, "training": training}
+        return _Scored(data, returns_nkl)
+    returns_nk = returns_nkl[:, :, 0]
+    data |= {"reward": scoring.reward(seeds, returns_nk, setting), "to_best": None}
+    data |= {**scoring.robustness(cells, seeds, setting), "training": training}
+    return _Scored(data, returns_nk)
+
+
+def _rank(entry: _Scored) -> tuple[float, str]:
+    reward = entry.data["reward"]
+    return -reward["mean"]["estimate"] if reward else math.inf, entry.data["name"]
+
+
+def _with_differences(ranked: Sequence[_Scored]) -> Sequence[_Scored]:
+    """Fill `to_best` of every scored contestant but the first."""
+    present = [entry for entry in ranked if entry.data["reward"]]
+    others = present[1:]
+    for entry in others:
+        entry.data["to_best"] = _to_best(entry, present[0])
+    tests = [entry.data["to_best"] for entry in others]
+    tested = [test for test in tests if test["p_value"] is not None]
+    for test, adjusted in zip(tested, intervals.holm([t["p_value"] for t in tested]), strict=True):
+        test["p_holm"] = adjusted
+    return ranked
+
+
+def _to_best(entry: _Scored, best: _Scored) -> dict[str, Any]:
+    a, b = entry.returns_nk, best.returns_nk
+    name_a, name_b = entry.data["name"], best.data["name"]
+    delta = intervals.delta_interval(a, b, scoring.generator())
+    shared = intervals.counted(a.shape[1], "shared evaluation seed")
+    context = [*([] if shared in delta.method else [shared]), f"A = {name_a}, B = {name_b}"]
+    improvement = math.nan
+    if len(a) == len(b) == 1:
+        context.append("THESE CHECKPOINTS ONLY (1 training seed each)")
+    else:
+        improvement = measures.prob_improvement(a.mean(axis=1), b.mean(axis=1))
+    p_value = intervals.delta_p_value(a, b, scoring.generator())
+    label = wording.label("delta", delta, context, sign=True)
+    return {
+        "against": name_b,
+        "delta": wording.interval_data(delta, label),
+        **scoring.stated("p_value", p_value, delta.method),
+        "p_holm": None,
+        **scoring.stated("prob_improvement", improvement, "one training seed each"),
+        "win_rate": measures.win_rate(a, b),
+    }
+
+
+def _protocol_data(protocol: Protocol) -> dict[str, Any]:
+    data = dataclasses.asdict(protocol)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
+
+
+def _failures_data(failures: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    rows = [{key: f[key] for key in ("contestant", "training_seed", "message")} for f in failures]
+    return sorted(rows, key=lambda row: [str(value) for value in row.values()])

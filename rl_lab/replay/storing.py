@@ -1,0 +1,136 @@
+"""The file of a recording.
+
+JSON: `format`, `format_version`, then the fields of `Replay`, with `length` and `episode_return`
+for the reader. Arrays are `{dtype, shape, zlib}`, the last being base64 of the deflated
+little-endian bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import math
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_lab import files, shifts
+from rl_lab.environments import EnvironmentRecipe
+from rl_lab.errors import BadInput
+from rl_lab.replay.recording import Replay
+
+FORMAT = "rl_lab.replay"
+FORMAT_VERSION = 1
+_MOST_BYTES = 1 << 28
+_FOR_READERS = ("length", "episode_return")
+
+
+def save(replay: Replay, path: Path) -> None:
+    """Write a recording, a few kilobytes.
+
+    Raises:
+        Failed: The disk is full or read-only.
+    """
+    data = {f.name: getattr(replay, f.name) for f in dataclasses.fields(replay)}
+    plain = {k: _encode(v) if isinstance(v, np.ndarray) else v for k, v in data.items()}
+    summary = {name: getattr(replay, name) for name in _FOR_READERS}
+    head = {"format": FORMAT, "format_version": FORMAT_VERSION}
+    files.write_json(path, {**head, **summary, **plain})
+
+
+def load(path: Path) -> Replay:
+    """Read a recording.
+
+    Raises:
+        BadInput: The file is missing, is no recording, is damaged, or is of a newer format.
+    """
+    data = files.read_json(path)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise BadInput(f"{path} is not a replay", f'"format": "{FORMAT}"', "Check the path.")
+    if data.get("format_version") != FORMAT_VERSION:
+        raise BadInput(
+            f"{path} has format_version {data.get('format_version')!r}",
+            f"version {FORMAT_VERSION}, the one this rl-lab reads",
+            "Update rl-lab, or record the episode again with this one.",
+        )
+    fields = {k: v for k, v in data.items() if k not in ("format", "format_version")}
+    expected = {f.name for f in dataclasses.fields(Replay)} | {*_FOR_READERS}
+    if wrong := sorted(expected ^ set(fields)):
+        raise _damaged(path, f"missing or unknown fields {', '.join(wrong)}")
+    try:
+        return _parse(fields)
+    except BadInput as error:
+        raise _damaged(path, error.came) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _damaged(path: Path, what: str) -> BadInput:
+    return BadInput(
+        f"{path} is damaged: {' '.join(what.split())[:200]}",
+        "a replay as rl-lab wrote it",
+        "Record the episode again.",
+    )
+
+
+def _parse(fields: dict[str, Any]) -> Replay:
+    length, episode_return = (fields.pop(name) for name in _FOR_READERS)
+    for name in ("actions", "rewards", "marks"):
+        fields[name] = _decode(fields[name], name)
+    replay = Replay(**fields)
+    EnvironmentRecipe.from_data(replay.environment)
+    _check_shift(replay)
+    _require(type(replay.seed) is int and replay.seed >= 0, "seed")
+    _require(type(replay.training_seed) is int, "training_seed")
+    _require(isinstance(replay.agent, str), "agent")
+    _require(isinstance(replay.recorded_with, dict), "recorded_with")
+    _require(all(type(f) is bool for f in (replay.terminated, replay.truncated)), "ended")
+    _require(replay.terminated or replay.truncated, "ended")
+    for name in ("observations_sha256", "policy_sha256"):
+        _require(len(bytes.fromhex(getattr(replay, name))) == 32, name)
+    steps = len(replay.actions)
+    _require(steps >= 1 and steps == length, "length")
+    _require(replay.rewards.shape == (steps,) and replay.rewards.dtype == np.float64, "rewards")
+    _require(replay.marks.shape == (steps + 1,) and replay.marks.dtype == np.uint32, "marks")
+    _require(math.isfinite(replay.episode_return), "rewards")
+    _require(replay.episode_return == episode_return, "episode_return")
+    return replay
+
+
+def _check_shift(replay: Replay) -> None:
+    _require(type(replay.delta) in (int, float) and 0 <= replay.delta <= 1, "delta")
+    if replay.shift is None:
+        return _require(replay.delta == 0, "delta")
+    shift = shifts.from_data(replay.shift)
+    _require(math.isfinite(shift.value(replay.delta)), "shift")
+    _require(all(len(formula) == 1 for formula in shift.derived.values()), "shift.derived")
+
+
+def _require(sound: bool, field: str) -> None:
+    if not sound:
+        raise ValueError(f"field {field!r} is not what it should be")
+
+
+def _encode(array: np.ndarray) -> dict[str, Any]:
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    text = base64.b64encode(zlib.compress(little.tobytes(), 9)).decode()
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "zlib": text}
+
+
+def _decode(data: Mapping[str, Any], field: str) -> np.ndarray:
+    dtype = np.dtype(str(data["dtype"]))
+    shape = tuple(data["shape"])
+    _require(dtype.kind in "iuf" and all(type(n) is int and n >= 0 for n in shape), field)
+    size = math.prod(shape) * dtype.itemsize
+    _require(len(shape) >= 1 and size <= _MOST_BYTES, field)
+    inflater = zlib.decompressobj()
+    try:
+        # Never more than was declared, whatever the file holds.
+        raw = inflater.decompress(base64.b64decode(data["zlib"], validate=True), size + 1)
+    except zlib.error as error:
+        raise ValueError(f"field {field!r}: {error}") from error
+    _require(inflater.eof and len(raw) == size, field)
+    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype).reshape(shape)

@@ -1,0 +1,1 @@
+"""Training: one recipe, one seed, one folder."""

@@ -1,0 +1,118 @@
+"""Run a plan: skip what is complete, leave nothing half-made, stop cleanly on a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from rl_lab import files, paths, runs, seeding
+from rl_lab.agent import MakeAgent
+from rl_lab.errors import BadInput, LabError
+from rl_lab.runs import Progress
+from rl_lab.training.plan import RunPlan
+from rl_lab.training.recorder import Freeze, Recorder
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its status, and whether it was complete before anything was done."""
+
+    status: str
+    skipped: bool
+
+
+def train(
+    plan: RunPlan,
+    make_agent: MakeAgent,
+    freeze: Freeze,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """Train one run to its end; a complete run is left as it is.
+
+    Args:
+        plan: What to train.
+        make_agent: The agent family's factory with its hyperparameters bound.
+        freeze: Turns the agent's policy into a frozen one.
+        on_progress: Told about progress a few times per second.
+
+    Raises:
+        BadInput: The agent refuses its settings, or another process trains here; no new folder
+            is left behind.
+        LabError: The environment or the disk failed; `run.json` says so.
+    """
+    if runs.status(plan.folder) == runs.COMPLETE:
+        return Outcome(runs.COMPLETE, skipped=True)
+    made = not plan.folder.exists()
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with runs.exclusive(plan.folder):
+            runs.clear(plan.folder)
+            return _train(plan, make_agent, freeze, on_progress)
+    except BadInput:
+        if made:
+            _remove_with_empty_parents(plan.folder)
+        raise
+
+
+def _remove_with_empty_parents(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    for parent in list(folder.parents)[:4]:
+        try:
+            parent.rmdir()
+        except OSError:
+            return
+
+
+def _train(
+    plan: RunPlan, make_agent: MakeAgent, freeze: Freeze, on_progress: Callable[[Progress], None]
+) -> Outcome:
+    torch.set_num_threads(plan.threads)
+    agent = make_agent(plan.make_env, plan.training, seeding.training_seed(plan.seed))
+    files.write_text(plan.folder / paths.RUN_CONFIG, plan.config_text)
+    recorder = Recorder(plan, agent, freeze, on_progress)
+    recorder.write_card(runs.RUNNING)
+    try:
+        with recorder, _stop_on_signal(recorder):
+            agent.learn(plan.training.steps, recorder)
+            if not recorder.stopped:
+                recorder.finish()
+    except KeyboardInterrupt:
+        recorder.write_card(runs.INTERRUPTED)
+        raise
+    except Exception as error:
+        text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+        recorder.write_card(runs.FAILED, error=text)
+        raise
+    status = runs.INTERRUPTED if recorder.stopped else runs.COMPLETE
+    recorder.write_card(status)
+    return Outcome(status, skipped=False)
+
+
+@contextlib.contextmanager
+def _stop_on_signal(recorder: Recorder) -> Iterator[None]:
+    """The first signal asks for a stop at the next boundary, a second Ctrl-C stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(number: int, frame: object) -> None:
+        if recorder.stopped and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        recorder.stopped = True
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGUSR1"):
+        numbers.append(signal.SIGUSR1)
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,172 @@
+"""Every bad input: one line on stderr, exit code 2, no traceback, no half-made folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import always, saved
+
+from rl_lab import cli, runs
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def complaint(words: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> str:
+    assert cli.main(words.split()) == code
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("rl-lab: ")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("trian", "Did you mean 'train'?"),
+        ("train --dbug", "Did you mean '--debug'?"),
+        ("train env=CartPol-v1", "Did you mean 'CartPole-v1'?"),
+        ("train agent=pppo", "Did you mean 'ppo'?"),
+        ("train sed=3", "Did you mean 'seed'?"),
+        ("train agent.lerning_rate=3", "Did you mean 'agent.learning_rate'?"),
+        ("train training.stps=3", "Did you mean 'training.steps'?"),
+        ("train experiment=demoo", "Did you mean 'demo'?"),
+        ("train seed=-1", "a whole number from 0"),
+        ("train seed=abc", "seed='abc' (expected a whole number)"),
+        ("train training.steps=0", "training.steps=0 (expected a number above 0)"),
+        ("train training.n_envs=0", "training.n_envs=0"),
+        ("train threads=0", "threads=0"),
+        ("train seed=0,1", "Add -m"),
+        ("train -m seed=0,0", "are the same run"),
+        ("train -m seed=0,1 launcher.jobs=0", "launcher.jobs=0"),
+        ("train agent=dqn env=Pendulum-v1", "dqn cannot act in Pendulum-v1"),
+        ("train agent=sac env=CartPole-v1", "sac cannot act in CartPole-v1"),
+        ("train env=CartPole-v1 +env.kwargs.gravty=3", "cannot be made"),
+        ("train env=evil_module:Env-v0", "unknown environment"),
+        ("train env.imports=[no_such_package]", "cannot be imported"),
+        ("train env.wrappers=[{name:os.system}]", "wrapper 'os.system'"),
+        ("train env=Blackjack-v1", "a space of the kind"),
+        ("train --config-dir nowhere", "a folder with your configuration files"),
+        ("evaluate", "nothing to evaluate"),
+        ("evaluate runs=nowhere", "nowhere does not exist"),
+        ("evaluate runs=.", "holds no runs"),
+        ("evaluate runs=*/x", "matches nothing"),
+        ("evaluate runs=. evaluaton.episodes=3", "Did you mean 'evaluation.episodes'?"),
+        ("freeze run=nowhere to=x", "nowhere is not a run"),
+        ("freeze to=x", "no run="),
+        ("report evaluation=nowhere", "nowhere holds no evaluation"),
+        ("report evalution=x", "Did you mean 'evaluation'?"),
+        ("tensorboard nowhere", "one existing folder"),
+        ("tensorboard . port=x", "port=x"),
+        ("list nowhere", "no folder 'nowhere'"),
+    ],
+)
+def test_one_line_and_nothing_done(
+    words: str, said: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    assert said in complaint(words, capsys)
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "sed=3", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_missing_extra_gives_the_install_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "Box2D", None)
+    for name in [n for n in sys.modules if n.startswith("gymnasium.envs.box2d")]:
+        monkeypatch.delitem(sys.modules, name)
+    line = complaint("train env=LunarLander-v3", capsys)
+    assert 'pip install "rl-lab[box2d]"' in line
+
+
+def test_a_refused_hyperparameter_leaves_no_folder(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    assert "batch_size" in complaint("train agent.batch_size=-4 debug=smoke", capsys)
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_an_unfinished_run_cannot_be_evaluated(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    (empty_folder / "run").mkdir()
+    runs.write(empty_folder / "run", {"status": "running"})
+    assert "is running" in complaint("evaluate runs=run", capsys)
+
+
+def test_a_newer_run_is_refused(capsys: pytest.CaptureFixture[str], empty_folder: Path) -> None:
+    (empty_folder / "run").mkdir()
+    (empty_folder / "run" / "run.json").write_text(json.dumps({"format_version": 2}))
+    assert "Update rl-lab" in complaint("evaluate runs=run", capsys)
+
+
+@pytest.mark.parametrize("words", ["evaluation.episodes=0", "evaluation.workers=0"])
+def test_counts_start_at_one(
+    words: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    saved(always(1), empty_folder / "p")
+    assert words in complaint(f"evaluate policies=[p] imports=[fakes] {words}", capsys)
+
+
+def test_a_shift_for_another_environment_is_refused(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    saved(always(1), empty_folder / "p")
+    line = complaint("evaluate policies=[p] imports=[fakes] shift=CartPole-v1/longer_pole", capsys)
+    assert "is for CartPole-v1" in line
+
+
+FAULTS = [
+    ("raise", "raised RuntimeError: the motor is on fire"),
+    ("nan_observation", "NaN"),
+    ("nan_reward", "returned the reward nan"),
+    ("shape", "shape (3,) instead of (2,)"),
+]
+
+
+@pytest.mark.parametrize(("fault", "said"), FAULTS)
+def test_a_bad_environment_is_named_in_training(
+    fault: str, said: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    words = "train env=FakeFaulty-v0 env.imports=[fakes] debug=smoke seed=5"
+    assert cli.main([*words.split(), f"+env.kwargs.fault={fault}"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert said in line
+    assert "FakeFaulty-v0" in line
+    assert "seed 5000, episode 1, step 2" in line
+    (run,) = empty_folder.rglob("run.json")
+    assert json.loads(run.read_text())["status"] == "failed"
+
+
+def test_a_read_only_output_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    # Root may write anywhere, so the check runs as a user who may not.
+    target = tmp_path / "locked"
+    target.mkdir(mode=0o555)
+    words = [sys.executable, "-m", "rl_lab", "train", f"output={target}/out", "debug=smoke"]
+    user = 65534 if hasattr(__import__("os"), "geteuid") else None
+    shutil.chown(tmp_path, user, user)
+    done = subprocess.run(words, capture_output=True, text=True, user=user, cwd="/tmp")
+    if "Permission denied" in done.stderr and "python" in done.stderr:
+        pytest.skip("the interpreter cannot be read by another user here")
+    assert done.returncode == 2, done.stderr
+    assert "cannot write to" in done.stderr
+
+
+def test_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    line = complaint("train output=/dev/full/x debug=smoke", capsys)
+    assert "cannot write to" in line

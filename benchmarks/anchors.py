@@ -18,7 +18,7 @@ from rl_lab.environments import EnvironmentRecipe
 
 FOLDER = Path(__file__).resolve().parents[1] / "conf" / "env"
 EPISODES = 200  # seeds 0, 1, ..., 199
-STEPS = 100_000  # no further episode starts after these; a count, so that no clock decides
+STEPS = 200_000  # no further episode starts after these; a count, so that no clock decides
 
 
 def main() -> None:

@@ -114,17 +114,15 @@ def test_no_file_of_a_group_has_gone(group: str) -> None:
     assert len(names(group)) >= FEWEST[group]
 
 
-@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda p: p.stem)
-def test_the_usage_line_of_every_file_composes(path: Path) -> None:
-    lines = [
-        line
-        for line in path.read_text(encoding="utf-8").splitlines()[:3]
-        if line.startswith("#") and not line.startswith("# @package")
-    ]
-    usage = re.fullmatch(r"# rl-lab (\w+)([^(]*).*", lines[1])
-    assert len(lines) >= 2
+@pytest.mark.parametrize("name", names("."))
+def test_the_usage_line_of_every_file_composes(name: str) -> None:
+    lines = (CONF / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    purpose, command = [line for line in lines[:3] if not line.startswith("# @package")][:2]
+    assert re.match(r"# \w", purpose)
+    usage = re.fullmatch(r"# rl-lab (\w+)([^(]*).*", command)
     assert usage, "the second comment line is the command that uses the file"
-    words = [word.replace("0,1,2", "0") for word in usage[2].split() if "=" in word]
+    # Of a sweep (agent=ppo,dqn) the first value stands for all.
+    words = [re.sub(r",.*", "", word) for word in usage[2].split() if "=" in word]
     composed(*words, verb=usage[1])
 
 
@@ -311,6 +309,12 @@ def test_a_list_replaces_a_tuned_network() -> None:
     assert composed(*words)["agent"]["policy_kwargs"]["net_arch"] == [32]
 
 
+@with_tuned
+def test_tuned_networks_are_lists_because_hydra_cannot_put_a_list_over_a_mapping(name: str) -> None:
+    net_arch = raw(f"tuned/{name}")["agent"].get("policy_kwargs", {}).get("net_arch", [])
+    assert isinstance(net_arch, list)
+
+
 # Training, experiments, debugging ------------------------------------------------------------
 
 
@@ -327,7 +331,19 @@ def test_experiment_beats_the_primary_config_and_the_tuned_file(name: str) -> No
     plain, data = composed(), composed(f"experiment={name}")
     assert_holds(delta, data)
     assert set(data) == set(plain)
+    assert set(data["training"]) == set(plain["training"])
+    assert set(data["agent"]) == set(raw(f"agent/{data['agent']['name']}"))
     assert data != plain
+
+
+def test_experiment_of_the_users_own_beats_every_value_of_the_primary_config(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\nseed: 7\noutput: elsewhere\nthreads: 2\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(text, encoding="utf-8")
+    data = composed("experiment=mine", f"hydra.searchpath=[file://{tmp_path}]")
+    assert (data["seed"], data["output"], data["threads"]) == (7, "elsewhere", 2)
 
 
 def test_experiment_switches_the_pair_and_so_the_tuned_file() -> None:

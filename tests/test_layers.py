@@ -125,7 +125,8 @@ def test_nothing_evaluates_text() -> None:
                     name = node.func.id if isinstance(node.func, ast.Name) else ""
                     attribute = node.func.attr if isinstance(node.func, ast.Attribute) else ""
                     assert name not in calls, f"{path}:{node.lineno}"
-                    assert attribute not in {"extractall", "system", "unsafe_load"}, path
+                    assert attribute not in {"extractall", "unsafe_load"}, path
+                    assert ast.unparse(node.func) != "os.system", path
                     words = {k.arg: k.value for k in node.keywords}
                     for word, bad in (("shell", True), ("weights_only", False)):
                         value = words.get(word)

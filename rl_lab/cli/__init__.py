@@ -61,7 +61,7 @@ def _dispatch(options: Options, words: list[str]) -> int:
         print(_overview())
         return 0
     verb, rest = words[0], words[1:]
-    known = verbs()
+    known = known_verbs()
     if verb not in known:
         raise BadInput(
             f"unknown verb {verb!r}", f"one of {', '.join(known)}", closest(verb, known)
@@ -74,7 +74,7 @@ def _dispatch(options: Options, words: list[str]) -> int:
     return code
 
 
-def verbs() -> dict[str, str]:
+def known_verbs() -> dict[str, str]:
     """Verb -> module name, as found in the folder of verbs."""
     found = {p.stem.rstrip("_"): p.stem for p in _VERBS.glob("*.py") if p.stem != "__init__"}
     rank = {verb: i for i, verb in enumerate(_ORDER)}
@@ -88,7 +88,7 @@ def _overview() -> str:
         "usage: rl-lab VERB [key=value ...]",
         "",
     ]
-    lines += [f"  {verb:<12} {_first_line(stem)}" for verb, stem in verbs().items()]
+    lines += [f"  {verb:<12} {_first_line(stem)}" for verb, stem in known_verbs().items()]
     lines += [
         "",
         "  rl-lab VERB --help    a verb's keys and examples",

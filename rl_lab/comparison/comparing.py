@@ -161,8 +161,7 @@ def _to_best(entry: _Scored, best: _Scored) -> dict[str, Any]:
     a, b = entry.returns_nk, best.returns_nk
     name_a, name_b = entry.data["name"], best.data["name"]
     delta = intervals.delta_interval(a, b, scoring.generator())
-    shared = intervals.counted(a.shape[1], "shared evaluation seed")
-    context = [*([] if shared in delta.method else [shared]), f"A = {name_a}, B = {name_b}"]
+    context = [*scoring.unless_said(delta.method, a.shape[1]), f"A = {name_a}, B = {name_b}"]
     improvement = math.nan
     if len(a) == len(b) == 1:
         context.append("THESE CHECKPOINTS ONLY (1 training seed each)")

@@ -60,7 +60,7 @@ class ShiftFacts:
         name: The shift's name.
         parameter: What it changes.
         unit: Unit of the parameter.
-        values: The parameter's value at each magnitude, as pairs.
+        values: Pairs of a magnitude and the parameter's value there.
     """
 
     name: str
@@ -97,9 +97,14 @@ class Setting:
         """What follows the method in a label."""
         if len(seeds) == 1:
             return ["THIS CHECKPOINT ONLY (1 training seed)"]
-        shared = counted(episodes, "shared evaluation seed")
         mode = "deterministic" if self.protocol.deterministic else "stochastic"
-        return [*([] if shared in method else [shared]), mode]
+        return [*unless_said(method, episodes), mode]
+
+
+def unless_said(method: str, episodes: int) -> list[str]:
+    """The number of evaluation seeds, for a label whose method does not give it."""
+    noun = "shared evaluation seed"
+    return [] if noun in method else [counted(episodes, noun)]
 
 
 def complete(
@@ -166,7 +171,7 @@ def _score(mean: Interval, setting: Setting) -> dict[str, Any]:
 def robustness(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> dict[str, Any]:
     """The robustness block of `scores.json`, or null and `robustness_reason`."""
     protocol, anchors = setting.protocol, setting.anchors
-    if protocol.shift is None or protocol.shift_episodes < 1:
+    if protocol.shift is None or protocol.shift_episodes < 1 or not any(protocol.deltas):
         return _no_robustness("no shift was evaluated")
     if anchors is None or setting.no_scale:
         return _no_robustness(setting.no_scale)
@@ -178,7 +183,6 @@ def robustness(cells: Cells, training_seeds: Sequence[int], setting: Setting) ->
     if not seeds:
         return _no_robustness("no training seed has all its shifted episodes")
     scores_nkl = np.vectorize(anchors.score)(returns_nkl)
-    levels = _levels(deltas, returns_nkl, scores_nkl, setting)
     areas_n = measures.area_under(deltas, scores_nkl.mean(axis=1))
     auc = _auc(deltas, scores_nkl, areas_n)
     context = setting.context(seeds, auc.method, len(shared))
@@ -189,9 +193,9 @@ def robustness(cells: Cells, training_seeds: Sequence[int], setting: Setting) ->
             "shift": protocol.shift,
             "parameter": setting.shift.parameter if setting.shift else None,
             "unit": setting.shift.unit if setting.shift else None,
-            "levels": levels,
-            "auc": interval_data(auc, wording.label("auc", auc, context)),
-            "worst": min(level["score"] for level in levels),
+            "levels": _levels(deltas, returns_nkl, scores_nkl, setting),
+            "auc": interval_data(auc, wording.label("auc", auc, context, decimals=3)),
+            "worst": float(scores_nkl.mean(axis=(0, 1)).min()),
             "per_seed_auc": _per_seed(seeds, areas_n),
         }
     }

@@ -45,7 +45,13 @@ def _decimals(values: Sequence[float]) -> int:
     return digits
 
 
-def label(name: str, interval: Interval, context: Sequence[str], sign: bool = False) -> str:
+def label(
+    name: str,
+    interval: Interval,
+    context: Sequence[str],
+    sign: bool = False,
+    decimals: int | None = None,
+) -> str:
     """One line that can stand alone: what, how much, by which method, and about whom.
 
     Args:
@@ -53,8 +59,9 @@ def label(name: str, interval: Interval, context: Sequence[str], sign: bool = Fa
         interval: The numbers and their method.
         context: What else limits the claim, in order.
         sign: Show the sign of positive numbers.
+        decimals: As for `estimate_text`.
     """
-    text = estimate_text(interval_data(interval), sign)
+    text = estimate_text(interval_data(interval), sign, decimals)
     return f"{name} {text}  {' | '.join([interval.method, *context])}"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def render(
     overlay: bool = True,
     size: int | None = None,
     imports: Sequence[str] = (),
+    on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> Rendered:
     """Live the episode again and write it as an animation, or as text where `to` ends in .txt.
 
@@ -85,6 +87,7 @@ def render(
         overlay: Put step, reward, return and action beneath each picture.
         size: Pixels of the longer side; None for at most 480.
         imports: Packages that register environments.
+        on_step: Told which step of how many has been looked at.
 
     Raises:
         BadInput: The suffix, speed or size is of no use, or the environment cannot be drawn.
@@ -100,7 +103,10 @@ def render(
     mode, own_fps = _mode(replay, path, imports)
     every = frames_apart(replay.length, own_fps)
     fps = fps or max(own_fps / every, min(own_fps, _SLOWEST_THINNED))
-    seen, found = _look(replay, mode, every, imports, overlay, size)
+    draw = functools.partial(
+        _text_frame if mode == "ansi" else _picture, overlay=overlay, size=size
+    )
+    seen, found = _look(replay, mode, every, imports, draw, on_step)
     if mode == "ansi":
         path = path.with_suffix(_TEXT)
         files.write_text(path, "\n".join(seen))
@@ -147,22 +153,17 @@ def _look(
     mode: str,
     every: int,
     imports: Sequence[str],
-    overlay: bool,
-    size: int | None,
+    draw: Callable[[Any, Moment], Any],
+    on_step: Callable[[int, int], None],
 ) -> tuple[list[Any], Verdict]:
     seen: list[Any] = []
     first: Moment | None = None
     with fresh_env(replay, mode, imports) as env:
         for moment in simulate(env, replay):
             first = first or (moment if moment.difference else None)
-            if moment.step % every and not moment.ended and moment.step < replay.length:
-                continue
-            frame = _frame(env, mode)
-            if mode == "ansi":
-                seen.append(_text_frame(frame, moment) if overlay else f"{frame}\n")
-            else:
-                picture = pictures.scaled(frame, size)
-                seen.append(pictures.captioned(picture, moment) if overlay else picture)
+            if moment.step % every == 0 or moment.ended or moment.step == replay.length:
+                seen.append(draw(_frame(env, mode), moment))
+            on_step(moment.step, replay.length)
     return seen, verdict(replay, first)
 
 
@@ -178,10 +179,13 @@ def _frame(env: gymnasium.Env[Any, Any], mode: str) -> Any:
     return frame
 
 
-def _text_frame(frame: str, moment: Moment) -> str:
-    head = f"step {moment.step}  reward {moment.reward:.2f}  return {moment.episode_return:.2f}"
-    action = pictures.action_text(moment.action)
-    return f"{head}  action {action}  {moment.ended}".rstrip() + f"\n{frame}\n"
+def _picture(frame: Any, moment: Moment, overlay: bool, size: int | None) -> Any:
+    picture = pictures.scaled(frame, size)
+    return pictures.captioned(picture, moment) if overlay else picture
+
+
+def _text_frame(frame: str, moment: Moment, overlay: bool, size: int | None) -> str:
+    return f"{pictures.line(moment)}\n{frame}\n" if overlay else f"{frame}\n"
 
 
 def _cannot_draw(env: gymnasium.Env[Any, Any], what: str) -> BadInput:

@@ -47,37 +47,53 @@ def scaled(frame: np.ndarray, size: int | None) -> Image.Image:
 
 def captioned(picture: Image.Image, moment: Moment) -> Image.Image:
     """The picture with a strip beneath it: step, reward, return, action; nothing is hidden."""
-    font = _font(max(9, min(18, picture.width // 26)))
+    font = _font(max(10, min(18, picture.width // 26)))
     rows = _rows(moment, picture.width)
-    line = round(font.size * 1.5)
-    canvas = Image.new(
-        "RGB", (picture.width, picture.height + line * len(rows) + line // 3), _GROUND
-    )
+    row_px = round(font.size * 1.5)
+    strip_px = row_px * len(rows) + row_px // 3
+    canvas = Image.new("RGB", (picture.width, picture.height + strip_px), _GROUND)
     canvas.paste(picture, (0, 0))
     draw = ImageDraw.Draw(canvas)
     for index, row in enumerate(rows):
-        y = picture.height + line // 3 + index * line
+        top = picture.height + row_px // 3 + index * row_px
         cell = picture.width / len(row)
         for column, text in enumerate(row):
-            draw.text((4 + column * cell, y), _trimmed(text, font, cell - 6), _INK, font)
+            draw.text((4 + column * cell, top), _trimmed(text, font, cell - 6), _INK, font)
     if moment.ended:
-        _mark_end(draw, moment.ended, canvas.size, font, line)
+        _mark_end(draw, moment.ended, canvas.size, font, row_px)
     return canvas
 
 
 def _rows(moment: Moment, width: int) -> list[list[str]]:
-    numbers = [f"step {moment.step}", f"reward {moment.reward:.2f}"]
-    numbers.append(f"return {moment.episode_return:.2f}")
-    action = [f"action {action_text(moment.action)}"]
-    return [numbers, action] if width >= _ONE_LINE else [*([n] for n in numbers), action]
+    *numbers, action = _fields(moment)
+    return [numbers, [action]] if width >= _ONE_LINE else [*([n] for n in numbers), [action]]
 
 
-def action_text(action: Any) -> str:
-    """An action as short text; "-" where there is none."""
+def _fields(moment: Moment) -> list[str]:
+    return [
+        f"step {moment.step}",
+        f"reward {_two_decimals(moment.reward)}",
+        f"return {_two_decimals(moment.episode_return)}",
+        f"action {_action(moment.action)}",
+    ]
+
+
+def line(moment: Moment) -> str:
+    """What a caption says, as one line of text."""
+    return "  ".join(filter(None, [*_fields(moment), moment.ended]))
+
+
+def _two_decimals(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # adding zero turns -0.0 into 0.0
+
+
+def _action(action: Any) -> str:
     if action is None:
         return "-"
     array = np.asarray(action).ravel()
-    return " ".join(f"{a:+.2f}" if array.dtype.kind == "f" else str(a) for a in array)
+    return " ".join(
+        f"{round(float(a), 2) + 0.0:+.2f}" if array.dtype.kind == "f" else str(a) for a in array
+    )
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
@@ -99,11 +115,11 @@ def _mark_end(
     text: str,
     size: tuple[int, int],
     font: ImageFont.FreeTypeFont,
-    line: int,
+    row_px: int,
 ) -> None:
     left = size[0] - 8 - font.getlength(text)
-    draw.rectangle((left - 4, size[1] - line, *size), _GROUND)
-    draw.text((left, size[1] - line), text, _SIGNAL, font)
+    draw.rectangle((left - 4, size[1] - row_px, *size), _GROUND)
+    draw.text((left, size[1] - row_px), text, _SIGNAL, font)
 
 
 def bind(path: Path, pictures: Sequence[Image.Image], fps: float) -> None:

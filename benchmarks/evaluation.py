@@ -1,0 +1,104 @@
+"""Steps per second: our evaluation loop, stable-baselines3's, and the bare environment.
+
+One thread, one process, the same policy, interleaved rounds; medians and ratios are printed.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+os.environ["OMP_NUM_THREADS"] = "1"
+warnings.filterwarnings("ignore")
+
+import gymnasium
+import torch
+from rl_lab_agents import sb3
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from rl_lab import episodes, freezing
+from rl_lab.agent import Training
+from rl_lab.environments import EnvironmentRecipe
+
+ROUNDS = 5
+STEPS = 4_000
+CASES = (
+    ("CartPole-v1", "stable_baselines3.PPO", {}),
+    ("LunarLander-v3", "stable_baselines3.PPO", {}),
+    ("HalfCheetah-v5", "stable_baselines3.SAC", {"buffer_size": 1000}),
+)
+
+
+def rate(run: Callable[[int], int]) -> float:
+    """Steps per second of `run(seed) -> steps`, over at least STEPS steps."""
+    steps, seed, start = 0, 0, time.perf_counter()
+    while steps < STEPS:
+        steps += run(seed)
+        seed += 1
+    return steps / (time.perf_counter() - start)
+
+
+def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
+    """Measure one environment and print its line."""
+    training = Training(1, 1, False, False, 1, 0, 1)
+    agent = sb3.make(
+        lambda: gymnasium.make(environment),
+        training,
+        0,
+        algorithm=algorithm,
+        policy="MlpPolicy",
+        **settings,
+    )
+    recipe = EnvironmentRecipe(environment, {}, (), None)
+    facts = {
+        "agent": "x",
+        "training_seed": 0,
+        "steps": 0,
+        "recipe_hash": "",
+        "environment": recipe.to_data(),
+        "anchors": None,
+        "provenance": {},
+    }
+    policy = freezing.freeze(agent.policy(), facts)
+    env, bare, vec = episodes.make_for(policy), episodes.make_for(policy), make_vec_env(environment)
+    actions = [bare.action_space.sample() for _ in range(1000)]
+
+    def ours(seed: int) -> int:
+        return episodes.run_episode(env, policy, seed, 1000).length
+
+    def theirs(seed: int) -> int:
+        lengths = evaluate_policy(agent._model, vec, 1, return_episode_rewards=True)[1]
+        return int(sum(lengths))
+
+    def alone(seed: int) -> int:
+        bare.reset(seed=seed)
+        for step in range(1000):
+            _, _, terminated, truncated, _ = bare.step(actions[step])
+            if terminated or truncated:
+                break
+        return step + 1
+
+    rates = {name: [] for name in ("ours", "evaluate_policy", "bare")}
+    for _ in range(ROUNDS):
+        for name, run in (("ours", ours), ("evaluate_policy", theirs), ("bare", alone)):
+            rates[name].append(rate(run))
+    ours_s, theirs_s, bare_s = (statistics.median(r) for r in rates.values())
+    print(
+        f"{environment:<16} ours {ours_s:8.0f}/s   evaluate_policy {theirs_s:8.0f}/s   "
+        f"bare {bare_s:8.0f}/s   ratio {ours_s / theirs_s:5.1f}   share {ours_s / bare_s:4.0%}"
+    )
+
+
+def main() -> None:
+    """Measure every case."""
+    torch.set_num_threads(1)
+    for environment, algorithm, settings in CASES:
+        case(environment, algorithm, settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -22,10 +22,12 @@ PAIRS = (
 )
 HEAD = """# Results
 
-Every row: the tuned settings of `conf/tuned/`, three training seeds, each final policy frozen and run
-deterministically on 100 evaluation seeds that no training has seen. Made by `make results`.
+Every row: the tuned settings of `conf/tuned/`, three training seeds, each final policy frozen and
+run deterministically on 100 evaluation seeds that no training has seen. The interval is a 95 % t
+interval over the training seeds; "reached" counts those whose mean return is at least the
+threshold. Made by `make results`.
 
-| environment | agent | steps | threshold | return per seed | mean with 95 % t interval | seeds at the threshold | training per seed |
+| environment | agent | steps | threshold | return per seed | mean | reached | time per seed |
 |---|---|---|---|---|---|---|---|
 """
 

@@ -1,9 +1,10 @@
-"""Environment recipes: the one source from which training, evaluation and replay make environments."""
+"""Environment recipes: the one source of environments for training, evaluation and replay."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -221,7 +222,7 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         except Exception as error:
             raise self._fault(f"raised {type(error).__name__}: {error}") from error
         self._check(observation)
-        if not np.isfinite(reward):
+        if not math.isfinite(reward):
             raise self._fault(f"returned the reward {reward}")
         return observation, reward, terminated, truncated, info
 

@@ -108,13 +108,15 @@ def run_episode(
         step_limit: See `rollout`.
         on_step: Told the number of steps so far.
     """
-    total, length, terminated, truncated = 0.0, 0, False, False
-    for _, _, reward, terminated, truncated in rollout(env, policy, seed, step_limit):
-        total += reward
+    total, length = 0.0, 0
+    last: Transition | None = None
+    for last in rollout(env, policy, seed, step_limit):
+        total += last[2]
         length += 1
         if on_step is not None:
             on_step(length)
-    return Episode(total, length, bool(terminated), bool(truncated))
+    assert last is not None
+    return Episode(total, length, bool(last[3]), bool(last[4]))
 
 
 def require_fit(env: gymnasium.Env[Any, Any], policy: FrozenPolicy) -> None:

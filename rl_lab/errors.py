@@ -1,4 +1,4 @@
-"""The two ways a command ends badly; every message says what came, what was expected, what to do."""
+"""How commands end badly: every message says what came, what was expected, what to do."""
 
 from __future__ import annotations
 

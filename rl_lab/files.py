@@ -50,7 +50,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """Write plain data as JSON, keys in the order given; NaN becomes null."""
-    write_text(path, json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n")
 
 
 def _finite(data: Any) -> Any:
@@ -74,7 +75,9 @@ def read_json(path: Path) -> Any:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise BadInput(
-            f"cannot read {path}: {reason}", "a JSON file", "Check the path, or make the folder anew."
+            f"cannot read {path}: {reason}",
+            "a JSON file",
+            "Check the path, or make the folder anew.",
         ) from error
 
 

@@ -207,9 +207,7 @@ class _Binding:
         shape, dtype = array_type(card.action_space)
         self._action = self._bind_output(binding, "action", (1, *shape), dtype)
         self._next = [
-            self._bind_output(
-                binding, f"next_{s['name']}", (1, *s["shape"]), np.dtype(s["dtype"])
-            )
+            self._bind_output(binding, f"next_{s['name']}", (1, *s["shape"]), np.dtype(s["dtype"]))
             for s in card.state
         ]
         self._scalar = shape == ()
@@ -306,7 +304,7 @@ def load_policy(folder: str | Path, threads: int = 1) -> FrozenPolicy:
         raise
     except Exception as error:
         raise BadInput(
-            f"onnxruntime refuses {folder / paths.POLICY_GRAPH}: {str(error).splitlines()[0][:200]}",
+            f"onnxruntime refuses {folder / paths.POLICY_GRAPH}: {str(error)[:200]}",
             "a graph that rl-lab wrote",
             "Freeze the run again.",
         ) from error
@@ -322,7 +320,8 @@ def save(policy: FrozenPolicy, folder: Path) -> None:
         Failed: The disk is full or read-only.
     """
     if folder.exists():
-        others = sorted({p.name for p in folder.iterdir()} - {paths.POLICY_CARD, paths.POLICY_GRAPH})
+        ours = {paths.POLICY_CARD, paths.POLICY_GRAPH}
+        others = sorted({p.name for p in folder.iterdir()} - ours)
         if others:
             raise BadInput(
                 f"{folder} holds other files: {', '.join(others[:5])}",

@@ -8,6 +8,7 @@ import io
 import typing
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rl_lab import files
 from rl_lab.errors import BadInput
@@ -67,7 +68,7 @@ def from_row(row: dict[str, str]) -> EpisodeRecord:
     return EpisodeRecord(**{c: _value(_TYPES[c], row[c]) for c in COLUMNS})
 
 
-def _value(kind: type, cell: str) -> object:
+def _value(kind: type, cell: str) -> Any:
     return cell == "1" if kind is bool else kind(cell)
 
 

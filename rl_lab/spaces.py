@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def to_data(space: spaces.Space[Any]) -> SpaceData:
     raise BadInput(
         f"a space of the kind {space}",
         "Box, Discrete and MultiDiscrete starting at 0, flat MultiBinary, or a Dict of these",
-        "Wrap the environment: gymnasium.wrappers has FlattenObservation, TransformAction and more.",
+        "Wrap the environment: gymnasium.wrappers has FlattenObservation and more.",
     )
 
 
@@ -67,7 +68,8 @@ def from_data(data: SpaceData) -> spaces.Space[Any]:
     try:
         return _KINDS[data["kind"]](data)
     except (KeyError, TypeError, ValueError, AssertionError) as error:
-        raise BadInput(f"{str(data)[:80]!r} describes no space: {error}", "a space as written by rl-lab") from error
+        text = f"{str(data)[:80]!r} describes no space: {error}"
+        raise BadInput(text, "a space as written by rl-lab") from error
 
 
 def _box(data: SpaceData) -> spaces.Space[Any]:
@@ -78,11 +80,12 @@ def _box(data: SpaceData) -> spaces.Space[Any]:
 
 def _filled(bound: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     if isinstance(bound, list):
-        return np.array([float(b) if isinstance(b, str) else b for b in bound], dtype).reshape(shape)
+        numbers = [float(b) if isinstance(b, str) else b for b in bound]
+        return np.array(numbers, dtype).reshape(shape)
     return np.full(shape, float(bound) if isinstance(bound, str) else bound, dtype)
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[SpaceData], spaces.Space[Any]]] = {
     "box": _box,
     "discrete": lambda d: spaces.Discrete(int(d["n"])),
     "multi_discrete": lambda d: spaces.MultiDiscrete([int(n) for n in d["nvec"]]),

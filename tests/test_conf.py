@@ -285,14 +285,14 @@ def test_tuned_file_applies_by_itself_and_none_turns_it_off(name: str) -> None:
     assert_holds(data, composed(*words))
     assert composed(*words)["agent"]["settings"].startswith("tuned for ")
     plain = composed(*words, "tuned=none")
-    assert plain["training"] == raw("training/standard")
+    assert plain["training"] == raw("train")["training"]
     assert plain["agent"] == raw(f"agent/{agent}")
 
 
 def test_a_pair_without_tuned_file_has_the_defaults() -> None:
     data = composed("env=CartPole-v1", "agent=sac")
     assert data["agent"] == raw("agent/sac")
-    assert data["training"] == raw("training/standard")
+    assert data["training"] == raw("train")["training"]
 
 
 def test_a_number_replaces_a_schedule_and_a_schedule_a_number() -> None:

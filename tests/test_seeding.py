@@ -42,5 +42,5 @@ def test_a_run_seed_out_of_range_is_refused(seed: int) -> None:
 
 
 def test_zero_episodes_are_refused() -> None:
-    with pytest.raises(BadInput, match="evaluation.episodes=0"):
+    with pytest.raises(BadInput, match=r"evaluation.episodes=0"):
         seeding.evaluation_seeds(0, 0)

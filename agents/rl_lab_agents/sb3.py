@@ -185,7 +185,9 @@ def _statistics(normalizer: VecNormalize) -> dict[str, np.ndarray]:
     for name in ("obs_rms", "ret_rms"):
         moments: Any = getattr(normalizer, name, None)
         if moments is not None:
-            arrays |= {f"{name}.{k}": np.asarray(getattr(moments, k)) for k in ("mean", "var", "count")}
+            arrays |= {
+                f"{name}.{k}": np.asarray(getattr(moments, k)) for k in ("mean", "var", "count")
+            }
     return arrays
 
 

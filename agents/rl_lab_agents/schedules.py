@@ -83,7 +83,8 @@ def _noise(data: Mapping[str, Any], action_space: gymnasium.Space[Any]) -> noise
         )
     assert action_space.shape is not None
     zeros = np.zeros(action_space.shape)
-    return _NOISES[kind](zeros, zeros + float(data["std"]))
+    made: noise.ActionNoise = _NOISES[kind](zeros, zeros + float(data["std"]))
+    return made
 
 
 def _policy_kwargs(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,9 +63,7 @@ def _dispatch(options: Options, words: list[str]) -> int:
     verb, rest = words[0], words[1:]
     known = known_verbs()
     if verb not in known:
-        raise BadInput(
-            f"unknown verb {verb!r}", f"one of {', '.join(known)}", closest(verb, known)
-        )
+        raise BadInput(f"unknown verb {verb!r}", f"one of {', '.join(known)}", closest(verb, known))
     module = importlib.import_module(f"rl_lab.cli.verbs.{known[verb]}")
     if options.help:
         print((module.__doc__ or "").strip())

@@ -161,9 +161,9 @@ def _write_events(folder: Path, scores: dict[str, Any]) -> None:
             name = contestant["name"]
             reward = contestant.get("reward")
             if reward:
-                interval = reward["mean"]
-                values = {f"evaluation/{name}/{k}": interval[k] for k in ("estimate", "low", "high")}
-                events.scalars(0, {k: v for k, v in values.items() if v is not None})
+                ends = {k: reward["mean"][k] for k in ("estimate", "low", "high")}
+                values = {f"evaluation/{name}/{k}": v for k, v in ends.items() if v is not None}
+                events.scalars(0, values)
             robustness = contestant.get("robustness") or {"levels": []}
             for level in robustness["levels"]:
                 # The step axis of this tag is the shift's magnitude in thousandths.

@@ -106,7 +106,7 @@ def _explain(verb: str, words: Sequence[str], error: Exception) -> BadInput:
         if f"'{key}'" in text or f"{key!r}" in text:
             known = _keys(verb)
             hint = closest(key, known) or f"`rl-lab {verb} --cfg` shows all keys."
-            return BadInput(f"unknown key {key!r}", f"a key of rl-lab {verb}", hint)
+            return BadInput(f"unknown key '{key}'", f"a key of rl-lab {verb}", hint)
     cause = f"{text} {error.__cause__ or ''}"
     first = " ".join(cause.split())[:300]
     return BadInput(f"the configuration does not compose: {first}", "valid overrides")
@@ -131,4 +131,3 @@ def _flat_keys(config: Any, prefix: str = "") -> Iterator[str]:
         for key in config:
             yield f"{prefix}{key}"
             yield from _flat_keys(config._get_node(key), f"{prefix}{key}.")
-

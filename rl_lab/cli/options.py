@@ -51,7 +51,8 @@ def split(words: Sequence[str]) -> tuple[Options, list[str]]:
             config_dir = _folder(word.partition("=")[2] or (queue.pop(0) if queue else ""))
         elif word.startswith("-"):
             known = [*_FLAGS, "--config-dir"]
-            raise BadInput(f"unknown option {word!r}", f"one of {' '.join(known)}", closest(word, known))
+            hint = closest(word, known)
+            raise BadInput(f"unknown option {word!r}", f"one of {' '.join(known)}", hint)
         else:
             rest.append(word)
     return Options(config_dir=config_dir, **flags), rest

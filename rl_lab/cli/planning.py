@@ -46,7 +46,8 @@ def plan(words: Sequence[str], options: Options) -> Job:
     Raises:
         BadInput: Anything about them is wrong.
     """
-    words = with_registered_environment(words, options)
+    _require_tuned_file(words, options)
+    words = [_free_key(word) for word in with_registered_environment(words, options)]
     data = config.compose("train", words, options)
     recipe, anchors, imports = environment(data["env"])
     training = _training(data["training"])
@@ -54,11 +55,9 @@ def plan(words: Sequence[str], options: Options) -> Job:
     seeding.training_seed(seed)
     threads = typed.value(data["threads"], int, "threads")
     typed.positive(threads, "threads")
-    agent = data["agent"]
+    agent = {**data["agent"], "settings": _settings(data["agent"], words)}
     _require_legal(recipe, imports, agent)
-    code = files.canonical_hash(
-        {"environment": recipe.to_data(), "agent": agent, "training": dataclasses.asdict(training)}
-    )
+    code = _recipe_hash(recipe, agent, training)
     output = Path(typed.value(data["output"], str, "output"))
     recipe_folder = paths.recipe_folder(output, recipe.id, agent["name"], code)
     run = RunPlan(
@@ -77,6 +76,41 @@ def plan(words: Sequence[str], options: Options) -> Job:
         threads=threads,
     )
     return Job(tuple(words), run, agent)
+
+
+def _recipe_hash(
+    recipe: EnvironmentRecipe, agent: Mapping[str, Any], training: Training
+) -> str:
+    """Names what is trained; what it is called and where its settings come from do not count."""
+    settings = {k: v for k, v in agent.items() if k not in ("settings", "action_spaces")}
+    return files.canonical_hash(
+        {"environment": recipe.to_data(), "agent": settings, "training": vars(training)}
+    )
+
+
+def _settings(agent: Mapping[str, Any], words: Sequence[str]) -> str:
+    """Where the hyperparameters come from, and which of them this command changed."""
+    changed = [w.lstrip("+~").removeprefix("agent.") for w in words if "agent." in w.split("=")[0]]
+    return f"{agent['settings']}; {', '.join(changed)}" if changed else str(agent["settings"])
+
+
+def _free_key(word: str) -> str:
+    """Constructor arguments are the environment's: any key may be given, without a plus."""
+    return f"++{word}" if word.startswith(("env.kwargs.", "env.kwargs=")) else word
+
+
+def _require_tuned_file(words: Sequence[str], options: Options) -> None:
+    for word in words:
+        key, _, name = word.partition("=")
+        if key != "tuned":
+            continue
+        roots = [paths.conf_dir(), *([options.config_dir] if options.config_dir else [])]
+        if not any((root / "tuned" / f"{name}.yaml").is_file() for root in roots):
+            raise BadInput(
+                f"unknown tuned settings {name!r}",
+                "none, or ENVIRONMENT/AGENT of a file under conf/tuned",
+                "Without tuned=, the file of the pair applies by itself where there is one.",
+            )
 
 
 def with_registered_environment(words: Sequence[str], options: Options) -> list[str]:

@@ -135,9 +135,7 @@ def _wait(
             future.result()
 
 
-def _changes(
-    screen: Console, jobs: Sequence[Job], finished: list[Finished]
-) -> Callable[[], None]:
+def _changes(screen: Console, jobs: Sequence[Job], finished: list[Finished]) -> Callable[[], None]:
     """Without a terminal: a line for each job that ended, and one now and then."""
     told, last = 0, time.monotonic()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def entrants(folders: Sequence[Path]) -> tuple[list[Entrant], list[Failure]]:
         for folder, card in cards
     ]
     made.sort(key=lambda e: (e.contestant, e.training_seed, str(e.folder)))
-    for one, two in zip(made, made[1:], strict=False):
+    for one, two in itertools.pairwise(made):
         if (one.contestant, one.training_seed) == (two.contestant, two.training_seed):
             raise BadInput(
                 f"{one.folder} and {two.folder} are the same seed of the same recipe",
@@ -195,8 +196,14 @@ def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant]) -> str:
     """Eight digits that name an evaluation: same policies, contexts and seeds, same digits."""
     hashes = {(e.contestant, e.training_seed): e.card.onnx_sha256 for e in contestants}
     data: list[Any] = [
-        [t.contestant, t.training_seed, hashes[t.contestant, t.training_seed]]
-        + [dataclasses.asdict(t.shift) if t.shift else None, t.delta, list(t.evaluation_seeds)]
+        [
+            t.contestant,
+            t.training_seed,
+            hashes[t.contestant, t.training_seed],
+            dataclasses.asdict(t.shift) if t.shift else None,
+            t.delta,
+            list(t.evaluation_seeds),
+        ]
         for t in work
     ]
     return files.canonical_hash(data)

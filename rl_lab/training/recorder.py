@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import rl_lab
 from rl_lab import episodes, frozen_policy, provenance, runs, seeding
 from rl_lab.agent import Agent, TracedPolicy
 from rl_lab.frozen_policy import FrozenPolicy
@@ -92,7 +93,8 @@ class Recorder:
         returns, lengths = zip(*(self._episode(policy, seed) for seed in seeds), strict=True)
         mean = statistics.fmean(returns)
         self._selection.append({"step": step, "mean_return": mean})
-        self.metrics(step, {"eval/mean_reward": mean, "eval/mean_ep_length": statistics.fmean(lengths)})
+        values = {"eval/mean_reward": mean, "eval/mean_ep_length": statistics.fmean(lengths)}
+        self.metrics(step, values)
         # At equal return the later snapshot has learned from more.
         if mean >= self._best[0]:
             self._best = (mean, step)
@@ -116,7 +118,7 @@ class Recorder:
             "recipe_hash": plan.recipe_hash,
             "environment": plan.environment.to_data(),
             "anchors": dataclasses.asdict(plan.anchors) if plan.anchors else None,
-            "provenance": {"rl_lab": provenance.versions().get("rl-lab"), "settings": plan.settings},
+            "provenance": {"rl_lab": rl_lab.__version__, "settings": plan.settings},
         }
         return self._freeze(self._agent.policy(), facts)
 

@@ -150,9 +150,7 @@ def test_a_bad_environment_is_named_in_training(
 
 
 @pytest.mark.parametrize("place", ["/proc/x", "/dev/full/x"])
-def test_an_unwritable_output_is_refused(
-    place: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unwritable_output_is_refused(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     if not Path(place).parent.exists():
         pytest.skip(f"needs {Path(place).parent}")
     assert "cannot write to" in complaint(f"train output={place} debug=smoke", capsys)

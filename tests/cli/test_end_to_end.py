@@ -79,9 +79,7 @@ def test_the_same_training_gives_the_same_weights(agent: str, lab: Path) -> None
 
 
 def test_another_seed_gives_other_weights(lab: Path) -> None:
-    one, two = (
-        (run_folder(lab, "ppo", s) / "policy" / "policy.onnx").read_bytes() for s in (0, 1)
-    )
+    one, two = ((run_folder(lab, "ppo", s) / "policy" / "policy.onnx").read_bytes() for s in (0, 1))
     assert one != two
 
 

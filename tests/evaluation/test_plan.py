@@ -34,7 +34,7 @@ def test_an_incomplete_run_named_by_itself_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["nothing_here", "."])
 def test_an_empty_selection_is_refused(tmp_path: Path, place: str) -> None:
-    with pytest.raises(BadInput, match="does not exist|holds no runs"):
+    with pytest.raises(BadInput, match=r"does not exist|holds no runs"):
         plan.find_policies([tmp_path / place])
 
 
@@ -57,9 +57,7 @@ def test_one_recipe_is_one_contestant(tmp_path: Path) -> None:
 
 
 def test_two_recipes_of_one_agent_are_told_apart(tmp_path: Path) -> None:
-    folders = [
-        saved(always(1, agent="ppo", recipe_hash=h), tmp_path / h) for h in ("aaaa", "bbbb")
-    ]
+    folders = [saved(always(1, agent="ppo", recipe_hash=h), tmp_path / h) for h in ("aaaa", "bbbb")]
     assert [e.contestant for e in plan.entrants(folders)[0]] == ["ppo-aaaa", "ppo-bbbb"]
 
 
@@ -72,7 +70,7 @@ def test_the_same_seed_twice_is_refused(tmp_path: Path) -> None:
 def test_two_environments_are_refused(tmp_path: Path) -> None:
     one = saved(always(1), tmp_path / "a")
     other = saved(always(1, "FakeEndless-v0"), tmp_path / "b")
-    with pytest.raises(BadInput, match="FakeCountdown-v0.*FakeEndless-v0"):
+    with pytest.raises(BadInput, match=r"FakeCountdown-v0.*FakeEndless-v0"):
         plan.entrants([one, other])
 
 

@@ -3,15 +3,16 @@
 usage: rl-lab evaluate runs=FOLDER [key=value ...]
        rl-lab evaluate policies=[FOLDER,FOLDER] [key=value ...]
 
-Policies of one recipe are one contestant, its training seeds. All face the same list of episode seeds, none of
-which was trained on. Finished episodes are kept: the same command goes on after an interruption.
+Policies of one recipe are one contestant, its training seeds. All face the same list of episode
+seeds, none of which was trained on. Finished episodes are kept: the same command goes on after an
+interruption.
 
   runs=FOLDER                a run, a folder of runs, or [A,B]
   policies=[A,B]             folders of frozen policies
   evaluation=quick           a first look in seconds (default: standard)
   evaluation.episodes=50     episodes per policy
   evaluation.workers=2       processes (default: one per core)
-  shift=none                 no robustness; shift=ENVIRONMENT/NAME another shift; `rl-lab list shift/ENVIRONMENT`
+  shift=none                 no robustness; shift=ENVIRONMENT/NAME for another shift
   name=NAME output=FOLDER    the results go to OUTPUT/evaluate/NAME
 """
 
@@ -161,5 +162,3 @@ def _shift(
             f"`rl-lab list shift/{environment}` shows them.",
         )
     return shift
-
-

@@ -2,9 +2,9 @@
 
 usage: rl-lab freeze run=FOLDER to=FOLDER [which=final|best]
 
-Every finished run holds two frozen policies already, policy/ (the final one) and best/ (the best on the
-selection seeds). A frozen policy is a folder with policy.onnx and policy.json; docs/frozen-policy.md
-specifies it.
+Every finished run holds two frozen policies already, policy/ (the final one) and best/ (the best on
+the selection seeds). A frozen policy is a folder with policy.onnx and policy.json, as specified in
+docs/frozen-policy.md.
 """
 
 from __future__ import annotations

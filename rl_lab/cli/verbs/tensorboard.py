@@ -22,7 +22,8 @@ def run(options: Options, words: list[str]) -> int:
     given = only([word for word in words if "=" in word], {"port": "6006"})
     folder = Path(folders[0] if folders else "outputs")
     if len(folders) > 1 or not folder.is_dir():
-        raise BadInput(f"{' '.join(folders) or folder}", "one existing folder", "Train something first.")
+        given_folders = " ".join(folders) or str(folder)
+        raise BadInput(given_folders, "one existing folder", "Train something first.")
     port = str(given["port"])
     if not port.isdigit() or not 0 <= int(port) <= 65535:
         raise BadInput(f"port={port}", "a port number from 0 to 65535")

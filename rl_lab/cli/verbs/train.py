@@ -1,17 +1,18 @@
 """Train one run, or with -m a sweep; a complete run is skipped.
 
-usage: rl-lab train [env=ID] [agent=NAME] [seed=K] [training.steps=N] [output=FOLDER] [key=value ...]
+usage: rl-lab train [env=ID] [agent=NAME] [seed=K] [training.steps=N] [key=value ...]
        rl-lab train -m seed=0,1,2 agent=ppo,dqn       every combination, one job per core
 
-The run folder is outputs/train/<environment>/<agent>-<hash of the recipe>/seed_<k>: the same command
-always finds the same folder. Tuned hyperparameters apply by themselves where the pair of environment and
-agent has some; tuned=none turns them off.
+The run folder is outputs/train/<environment>/<agent>-<hash of the recipe>/seed_<k>: the same
+command always finds the same folder. Tuned hyperparameters apply by themselves where the pair of
+environment and agent has some; tuned=none turns them off.
 
-  env=CartPole-v1            any registered Gymnasium id; `rl-lab list env` shows those with a configuration
-  agent=ppo                  `rl-lab list agent`
-  agent.learning_rate=1e-3   any hyperparameter of the agent; `rl-lab train agent=ppo --cfg` shows all
-  training.steps=100_000     environment steps; also training.n_envs, training.normalize_observation, ...
+  env=CartPole-v1            any registered Gymnasium id; `rl-lab list env` shows configured ones
+  agent=ppo                  `rl-lab list agent` shows all
+  agent.learning_rate=1e-3   any hyperparameter of the agent; `--cfg` shows all
+  training.steps=100_000     environment steps; also training.n_envs, training.frame_stack, ...
   experiment=NAME            a named set of such overrides; `rl-lab list experiment`
+  output=FOLDER              instead of outputs
   launcher.jobs=2            jobs at once in a sweep (default: one per core)
   debug=smoke                a few hundred steps, to see that everything works
 """
@@ -71,7 +72,8 @@ def _tell(job: Job) -> None:
     if card["selection"]:
         best = max(point["mean_return"] for point in card["selection"])
         last = card["selection"][-1]["mean_return"]
-        print(f"return on the selection seeds: last {last:.1f}, best {best:.1f} at step {card['best_step']}")
+        at = f"best {best:.1f} at step {card['best_step']}"
+        print(f"return on the selection seeds: last {last:.1f}, {at}")
     print(f"run: {job.plan.folder}")
     print(f"next: rl-lab evaluate runs={job.plan.folder.parent}")
 

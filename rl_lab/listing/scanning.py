@@ -1,4 +1,4 @@
-"""What lies in an outputs folder: runs, frozen policies and evaluations, read in an instant."""
+"""From folders to rows; whatever is damaged becomes a row that says so."""
 
 from __future__ import annotations
 
@@ -11,25 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-
 from rl_lab import paths
-from rl_lab.errors import BadInput
 
 RUNNING, STALE, UNREADABLE = "running", "stale", "unreadable"
 _STALE_AFTER_S = 60.0
-_COLOURS = {
-    RUNNING: "cyan",
-    "complete": "green",
-    "interrupted": "yellow",
-    STALE: "yellow",
-    "failed": "red",
-    UNREADABLE: "red",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,15 +107,20 @@ def _run(folder: Path, now: float) -> RunRow:
         status = STALE if silent_s > _STALE_AFTER_S else RUNNING
     alive = status in (RUNNING, STALE)
     step = _number(beat if alive else card, "step" if alive else "steps")
-    pace = _number(beat, "steps_per_second") if alive else step / (_number(card, "seconds") or math.nan)
+    pace = (
+        _number(beat, "steps_per_second")
+        if alive
+        else step / (_number(card, "seconds") or math.nan)
+    )
     steps = step if status == "complete" else _number(beat, "steps")
     agent, code = _text(card, "agent"), _text(card, "recipe_hash")
     return RunRow(
         folder=folder,
         status=status,
-        environment=_text(card, "environment"),
+        # A damaged card still lies in a folder whose names say what it was.
+        environment=_text(card, "environment") or folder.parent.parent.name,
         agent=f"{agent}-{code}" if agent and code else folder.parent.name,
-        seed=_seed(card, "seed"),
+        seed=_seed(card, "seed") if card else _folder_seed(folder),
         step=step,
         steps=steps,
         steps_per_second=pace,
@@ -183,12 +173,20 @@ def _text(data: Any, key: str) -> str:
 
 def _number(data: Mapping[str, Any], key: str) -> float:
     value = data.get(key)
-    return float(value) if isinstance(value, int | float) else math.nan
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _seed(data: Mapping[str, Any], key: str) -> int | None:
     value = data.get(key)
     return value if isinstance(value, int) and value >= 0 else None
+
+
+def _folder_seed(folder: Path) -> int | None:
+    digits = folder.name.removeprefix("seed_")
+    return int(digits) if digits.isascii() and digits.isdigit() else None
 
 
 def _age(path: Path, now: float) -> float:

@@ -1,0 +1,18 @@
+"""What is at hand: runs, frozen policies, evaluations and configurations, read in an instant."""
+
+from __future__ import annotations
+
+from rl_lab.listing.configurations import configured
+from rl_lab.listing.scanning import EvaluationRow, PolicyRow, Rows, RunRow, rows
+from rl_lab.listing.tables import table, watch
+
+__all__ = [
+    "EvaluationRow",
+    "PolicyRow",
+    "Rows",
+    "RunRow",
+    "configured",
+    "rows",
+    "table",
+    "watch",
+]

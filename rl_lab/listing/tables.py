@@ -1,0 +1,172 @@
+"""Rows as tables in the terminal, once or every second."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from pathlib import Path
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rl_lab import paths
+from rl_lab.listing.scanning import (
+    RUNNING,
+    STALE,
+    UNREADABLE,
+    EvaluationRow,
+    PolicyRow,
+    Rows,
+    RunRow,
+    rows,
+)
+
+_COLOURS = {
+    RUNNING: "cyan",
+    "complete": "green",
+    "interrupted": "yellow",
+    STALE: "yellow",
+    "failed": "red",
+    UNREADABLE: "red",
+}
+_NOTE_WIDTH = 200
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
+_PREFIXES = (("G", 1e9), ("M", 1e6), ("k", 1e4))
+
+
+def table(found: Rows) -> Group:
+    """One table for each kind of thing that was found, as something rich can print."""
+    runs, policies, evaluations = found
+    parts: list[RenderableType] = []
+    for made in (
+        _runs(runs) if runs else None,
+        _policies(policies) if policies else None,
+        _evaluations(evaluations) if evaluations else None,
+    ):
+        if made is not None:
+            parts += [made, ""]
+    return Group(*parts[:-1])
+
+
+def watch(folder: Path, console: Console, interval_s: float = 1.0) -> None:
+    """Show the tables, renewed every second, until no run is running; the running ones come first.
+
+    Ctrl-C ends it too.
+    """
+    found = _running_first(rows(folder))
+    try:
+        with Live(table(found), console=console, auto_refresh=False) as live:
+            while any(run.status == RUNNING for run in found[0]):
+                time.sleep(interval_s)
+                found = _running_first(rows(folder))
+                live.update(table(found), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _running_first(found: Rows) -> Rows:
+    return sorted(found[0], key=lambda run: run.status != RUNNING), found[1], found[2]
+
+
+def _runs(found: list[RunRow]) -> Group:
+    numbers = ["seed", "steps", "steps/s", "return", "left", "age"]
+    made = _table("runs", ["status", "environment", "agent"], numbers, [])
+    for run in found:
+        cells = [run.environment, run.agent, _seed(run.seed), _steps(run)]
+        cells += [_count(run.steps_per_second), _plain(run.episode_return)]
+        cells += [_duration(run.left_s), _duration(run.age_s)]
+        made.add_row(Text(run.status, _COLOURS.get(run.status, "")), *map(Text, cells))
+    return Group(made, "", *(Text(line, overflow="fold") for line in _places_and_notes(found)))
+
+
+def _places_and_notes(found: list[RunRow]) -> list[str]:
+    """Where the runs are (a column of folders would squeeze the others), and what went wrong."""
+    usual = sorted({root for run in found if (root := _usual_root(run))})
+    lines = [f"in {_shown(root)}/ENVIRONMENT/AGENT/seed_SEED" for root in usual]
+    for run in found:
+        if run.note or _usual_root(run) is None:
+            what = run.note or f"{run.environment} {run.agent} seed {_seed(run.seed)}"
+            lines.append(f"{_shown(run.folder)}: {_one_line(what)}")
+    return lines
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_NOTE_WIDTH]
+
+
+def _usual_root(run: RunRow) -> Path | None:
+    place = Path(paths.file_name(run.environment), run.agent, f"seed_{run.seed}")
+    root = run.folder.parents[2] if len(run.folder.parents) > 2 else None
+    return root if root is not None and root / place == run.folder else None
+
+
+def _policies(found: list[PolicyRow]) -> Table:
+    made = _table("frozen policies", ["environment", "agent"], ["seed", "steps", "age"], ["folder"])
+    for policy in found:
+        cells = [policy.environment, policy.agent, _seed(policy.seed), _count(policy.steps)]
+        made.add_row(*map(Text, [*cells, _duration(policy.age_s), _shown(policy.folder)]))
+    return made
+
+
+def _evaluations(found: list[EvaluationRow]) -> Table:
+    made = _table(
+        "evaluations", ["environment", "contestants, best first"], ["failures", "age"], ["folder"]
+    )
+    for evaluation in found:
+        cells = [evaluation.environment, ", ".join(evaluation.contestants)]
+        cells += [str(evaluation.failures), _duration(evaluation.age_s)]
+        made.add_row(*map(Text, [*cells, _shown(evaluation.folder)]))
+    return made
+
+
+def _table(title: str, left: list[str], right: list[str], last: list[str]) -> Table:
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False)
+    made.padding = (0, 1, 0, 0)
+    for heading in left:
+        made.add_column(heading, no_wrap=heading in ("status", "agent"), overflow="fold")
+    for heading in right:
+        made.add_column(heading, justify="right", no_wrap=True)
+    for heading in last:
+        made.add_column(heading, overflow="fold")
+    return made
+
+
+def _shown(folder: Path) -> str:
+    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)
+
+
+def _seed(seed: int | None) -> str:
+    return "-" if seed is None else str(seed)
+
+
+def _steps(run: RunRow) -> str:
+    if math.isnan(run.steps) or run.steps == run.step:
+        return _count(run.step)
+    return f"{_count(run.step)}/{_count(run.steps)}"
+
+
+def _count(value: float) -> str:
+    if not math.isfinite(value):
+        return "-"
+    for prefix, least in _PREFIXES:
+        if value >= least:
+            size = 1e3 if prefix == "k" else least
+            return f"{value / size:.4g}{prefix}"
+    return f"{value:.0f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else "-"
+
+
+def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "-"
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"

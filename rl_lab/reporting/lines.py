@@ -1,0 +1,168 @@
+"""Line charts with bands: learning curves, robustness curves."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from rl_lab.reporting.svg import (
+    Scale,
+    coordinate,
+    domain,
+    element,
+    group,
+    nice_ticks,
+    picture,
+    points,
+    stretches,
+    tick_text,
+)
+
+_LEFT, _RIGHT, _TOP, _LINE = 46, 12, 20, 14
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """One line.
+
+    Attributes:
+        look: CSS class of its colour and dashes; "ghost" for a line to compare with.
+        x: Positions, rising.
+        y: Numbers, one per position; NaN where missing.
+        low: Lower ends of the band; NaN where there is none.
+        high: Upper ends of the band; NaN where there is none.
+        dots: Whether to mark each number.
+    """
+
+    look: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    dots: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """A mark on the horizontal axis, with one or two lines of text."""
+
+    at: float
+    text: str
+    below: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """What all charts of a figure share.
+
+    Attributes:
+        x: Lowest and highest position.
+        y: Lowest and highest number.
+        x_ticks: Marks on the horizontal axis.
+        x_label: What is counted along it.
+        y_label: What is counted upwards.
+        references: Number -> name of horizontal lines.
+        size: Width and height in pixels.
+    """
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    x_ticks: Sequence[Tick]
+    x_label: str
+    y_label: str
+    references: Sequence[tuple[float, str]] = ()
+    size: tuple[int, int] = (420, 260)
+
+
+def axes(
+    series: Sequence[Series], x_label: str, y_label: str, size: tuple[int, int], unit: float = 1.0
+) -> Axes:
+    """Axes on which all of `series` fit, with round ticks.
+
+    Args:
+        series: Everything that will be drawn on them.
+        x_label: What is counted along.
+        y_label: What is counted upwards.
+        size: Width and height in pixels.
+        unit: Horizontal numbers are shown divided by this.
+    """
+    xs = [value for one in series for value in one.x]
+    low, high = min(xs), max(xs)
+    if low == high:
+        low, high = domain(xs)
+    marks = nice_ticks(low / unit, high / unit, 5)
+    ticks = [Tick(mark * unit, tick_text(mark)) for mark in marks]
+    return Axes((low, high), span(series), ticks, x_label, y_label, size=size)
+
+
+def span(series: Sequence[Series], also: Sequence[float] = ()) -> tuple[float, float]:
+    """A vertical range that shows all lines and bands."""
+    return domain([v for s in series for values in (s.y, s.low, s.high) for v in values] + [*also])
+
+
+def draw(series: Sequence[Series], axes: Axes, title: str, text: str, key: str) -> Markup:
+    """One chart as SVG; lines to compare with come first, under the others."""
+    width, height = axes.size
+    second = any(tick.below for tick in axes.x_ticks)
+    bottom = height - 2.6 * _LINE - (_LINE if second else 0)
+    x = Scale(*axes.x, _LEFT, width - _RIGHT)
+    y = Scale(*axes.y, bottom, _TOP)
+    parts = [
+        *_horizontal_axis(axes, x, bottom),
+        *_vertical_axis(axes, y),
+        *(_series(one, x, y) for one in series),
+    ]
+    return picture(title, text, *parts, key=key, class_="plot", viewBox=f"0 0 {width} {height}")
+
+
+def _horizontal_axis(axes: Axes, x: Scale, bottom: float) -> list[Markup]:
+    width = axes.size[0]
+    parts = [element("line", x1=_LEFT, x2=width - _RIGHT, y1=bottom, y2=bottom, class_="axis")]
+    for tick in axes.x_ticks:
+        place = x(tick.at)
+        parts.append(element("line", x1=place, x2=place, y1=bottom, y2=bottom + 4, class_="axis"))
+        for line, words in enumerate((tick.text, tick.below)):
+            at = {"x": place, "y": bottom + 4 + (line + 0.9) * _LINE, "text_anchor": "middle"}
+            if words:
+                parts.append(element("text", words, **at, class_="tick"))
+    at = {"x": width - _RIGHT, "y": axes.size[1] - 4, "text_anchor": "end"}
+    return [*parts, element("text", axes.x_label, **at, class_="label")]
+
+
+def _vertical_axis(axes: Axes, y: Scale) -> list[Markup]:
+    right = axes.size[0] - _RIGHT
+    parts = [element("text", axes.y_label, x=0, y=11, class_="label")]
+    for tick in y.ticks(4):
+        place = y(tick)
+        parts.append(element("line", x1=_LEFT, x2=right, y1=place, y2=place, class_="grid"))
+        at = {"x": _LEFT - 6, "y": place + 4, "text_anchor": "end"}
+        parts.append(element("text", tick_text(tick), **at, class_="tick"))
+    for value, name in axes.references:
+        place = y(value)
+        parts.append(element("line", x1=_LEFT, x2=right, y1=place, y2=place, class_="reference"))
+        at = {"x": right, "y": place - 4, "text_anchor": "end"}
+        parts.append(element("text", name, **at, class_="reference-name"))
+    return parts
+
+
+def _series(series: Series, x: Scale, y: Scale) -> Markup:
+    xs = [x(value) for value in series.x]
+    ends = zip(series.low, series.high, strict=True)
+    bands = stretches([math.isfinite(low) and math.isfinite(high) for low, high in ends])
+    parts = [_band(series, xs, y, indices) for indices in bands if len(indices) > 1]
+    for indices in stretches([math.isfinite(value) for value in series.y]):
+        ys = [y(series.y[i]) for i in indices]
+        parts.append(element("polyline", points=points([xs[i] for i in indices], ys), class_="line"))
+        if series.dots or len(indices) == 1:
+            spots = zip((xs[i] for i in indices), ys, strict=True)
+            parts += [element("circle", cx=a, cy=b, r=2.5, class_="dot") for a, b in spots]
+    return group(parts, class_=series.look)
+
+
+def _band(series: Series, xs: Sequence[float], y: Scale, indices: range) -> Markup:
+    there = [f"{coordinate(xs[i])},{coordinate(y(series.high[i]))}" for i in indices]
+    back = [f"{coordinate(xs[i])},{coordinate(y(series.low[i]))}" for i in reversed(indices)]
+    return element("polygon", points=" ".join(there + back), class_="band")

@@ -1,0 +1,113 @@
+"""What an evaluation folder holds, and why a part of it is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_lab import files, paths, records
+from rl_lab.errors import BadInput
+from rl_lab.records import EpisodeRecord
+
+Data = Mapping[str, Any]
+
+FORMAT_VERSION = 1
+NOT_STORED = "not stored in scores.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The files of one evaluation.
+
+    Attributes:
+        folder: Where they lie.
+        scores: Content of `scores.json`.
+        speed: Content of `speed.json`; None where there is none.
+        speed_reason: Why there is none; "" where there is.
+        episodes: Rows of `episodes.csv`; None where there are none.
+        episodes_reason: Why there are none; "" where there are.
+    """
+
+    folder: Path
+    scores: Data
+    speed: Data | None
+    speed_reason: str
+    episodes: Sequence[EpisodeRecord] | None
+    episodes_reason: str
+
+    @property
+    def contestants(self) -> Sequence[Data]:
+        """In the order of the leaderboard."""
+        return self.scores.get("contestants") or []
+
+    def times(self, name: str) -> Data:
+        """A contestant's decision times; empty where they are missing."""
+        return block(block(self.speed or {}, "contestants"), name)
+
+    def times_reason(self, name: str) -> str:
+        """Why a contestant has no decision times; "" where it has."""
+        if self.speed is None:
+            return self.speed_reason
+        return "" if self.times(name) else "not measured for this contestant"
+
+
+def load(folder: Path) -> Evaluation:
+    """Read an evaluation folder.
+
+    Raises:
+        BadInput: `scores.json` is missing or of another format.
+    """
+    scores = _versioned(folder / paths.SCORES)
+    speed, speed_reason = None, ""
+    try:
+        speed = _versioned(folder / paths.SPEED)
+    except BadInput as error:
+        speed_reason = _reason(folder / paths.SPEED, error)
+    episodes, episodes_reason = None, ""
+    try:
+        episodes = records.read(folder / paths.EPISODES)
+    except BadInput as error:
+        episodes_reason = _reason(folder / paths.EPISODES, error)
+    return Evaluation(folder, scores, speed, speed_reason, episodes, episodes_reason)
+
+
+def _versioned(path: Path) -> Data:
+    data = files.read_json(path)
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or version != FORMAT_VERSION:
+        raise BadInput(
+            f"{path.name} has format_version {version!r}",
+            f"version {FORMAT_VERSION}, the one this rl-lab reads",
+            "Repeat the evaluation, or update rl-lab to the version that made it.",
+        )
+    return data
+
+
+def _reason(path: Path, error: BadInput) -> str:
+    """Why a file is not used, without the folder's name: the report may be sent to others."""
+    if not path.exists():
+        return f"there is no {path.name}"
+    return error.came.replace(str(path), path.name)
+
+
+def block(data: Data, key: str) -> Data:
+    """A part of the data; empty where it is missing or null."""
+    return data.get(key) or {}
+
+
+def reason(data: Data, key: str) -> str:
+    """Why `data[key]` is null: what stands beside it, or the method of an interval."""
+    return str(data.get(f"{key}_reason") or data.get("method") or NOT_STORED)
+
+
+def find_run(folder: Path, run: str) -> Path | None:
+    """A run folder whose path was stored as text, even where all outputs were moved together.
+
+    Args:
+        folder: The evaluation folder.
+        run: The path, absolute or relative to where the evaluation was started.
+    """
+    candidates = [Path(run), *(parent / run for parent in folder.resolve().parents)]
+    return next((path for path in candidates if path.is_dir()), None)

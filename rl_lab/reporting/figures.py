@@ -41,11 +41,19 @@ class Panel:
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """An entry of a legend: a colour class (or a sign) and what it stands for."""
+    """An entry of a legend.
+
+    Attributes:
+        look: CSS class of its colour.
+        name: What it stands for.
+        sign: The letter that stands for it in the chart; "" where its colour does.
+        note: What else there is to say.
+    """
 
     look: str
     name: str
     sign: str = ""
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Figure:
     Attributes:
         heading: What they show.
         how: How to read them, one sentence.
-        kind: CSS class: `strips`, `pair` or `multiples`.
+        kind: CSS class: `strips`, `scatter`, `single` or `multiples`.
         panels: The charts.
         axis: The shared axis of strips.
         keys: The legend.

@@ -97,6 +97,11 @@ def block(data: Data, key: str) -> Data:
     return data.get(key) or {}
 
 
+def mean_of(contestant: Data) -> Data:
+    """A contestant's mean return with its interval; empty where it is missing."""
+    return block(block(contestant, "reward"), "mean")
+
+
 def reason(data: Data, key: str) -> str:
     """Why `data[key]` is null: what stands beside it, or the method of an interval."""
     return str(data.get(f"{key}_reason") or data.get("method") or NOT_STORED)

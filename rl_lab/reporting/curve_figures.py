@@ -1,0 +1,182 @@
+"""Figures of lines: learning curves, robustness curves."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rl_lab.reporting import curves, lines, text
+from rl_lab.reporting.curves import Band, Curve
+from rl_lab.reporting.figures import MOST_TOGETHER, Figure, Key, Missing, Panel, distinct, looks, short
+from rl_lab.reporting.lines import Axes, Series, Tick
+from rl_lab.reporting.stored import Data, Evaluation, block, reason
+
+_TOGETHER_SIZE = (420, 270)
+_MULTIPLE_SIZE = (320, 200)
+_MOST_LABELS = 6
+_HOW_CURVES = (
+    "the line is the mean over training seeds, the band runs from the lowest to the highest seed;"
+    " dots mark a single seed. Training return includes exploration, so it differs from the"
+    " evaluation above."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A contestant's line with what to call it."""
+
+    name: str
+    series: Series
+    text: str
+    value: str = ""
+
+
+def learning(evaluation: Evaluation) -> list[Figure]:
+    """Learning curves by environment steps and by wall time."""
+    found: dict[str, list[Curve]] = {}
+    missing: list[Missing] = []
+    for contestant in evaluation.contestants:
+        own, lacking = curves.of_contestant(evaluation.folder, contestant)
+        missing += lacking
+        if own:
+            found[str(contestant.get("name"))] = own
+    look = looks(evaluation.contestants)
+    return [
+        _learning(found, look, missing, "steps", "Learning curves by environment steps"),
+        _learning(found, look, missing, "seconds", "Learning curves by wall time"),
+    ]
+
+
+def _learning(
+    found: Mapping[str, Sequence[Curve]],
+    look: Mapping[str, str],
+    missing: Sequence[Missing],
+    along: str,
+    heading: str,
+) -> Figure:
+    drawn, lacking = [], list(missing)
+    for name, own in found.items():
+        band = curves.band(own, along)
+        if isinstance(band, Band):
+            drawn.append(_learning_line(name, band, look[name]))
+        else:
+            lacking.append(Missing(name, band))
+    figure = Figure(heading, _HOW_CURVES, "single", (), missing=distinct(lacking))
+    if not drawn:
+        return figure
+    unit, label = 1.0, "environment steps"
+    if along == "seconds":
+        unit, label = text.seconds_unit(max(line.series.x[-1] for line in drawn))
+        label = f"{label} of training"
+    size = _TOGETHER_SIZE if len(drawn) <= MOST_TOGETHER else _MULTIPLE_SIZE
+    axes = lines.axes([line.series for line in drawn], label, "training return", size, unit)
+    return _arranged(figure, drawn, axes, f"learning-{along}")
+
+
+def _learning_line(name: str, band: Band, look: str) -> Line:
+    alone = band.seeds == 1
+    nothing = [math.nan] * len(band.x)
+    low, high = (nothing, nothing) if alone else (list(band.low), list(band.high))
+    series = Series(look, list(band.x), list(band.mean), low, high, dots=alone)
+    seeds = "1 training seed" if alone else f"{band.seeds} training seeds"
+    words = f"{short(name)}, {seeds}: from {band.mean[0]:.4g} to {band.mean[-1]:.4g}"
+    return Line(name, series, words, seeds)
+
+
+def robustness(evaluation: Evaluation) -> Figure:
+    """Score along the shift."""
+    look = looks(evaluation.contestants)
+    drawn, missing = [], []
+    for contestant in evaluation.contestants:
+        name = str(contestant.get("name"))
+        levels = _levels(contestant)
+        if levels:
+            drawn.append(_robustness_line(name, levels, look[name]))
+        else:
+            missing.append(Missing(name, reason(contestant, "robustness")))
+    figure = Figure(
+        "Score along the shift",
+        "left is the training context, right its far end; 1 is a solved task and 0 random play."
+        " A line that stays high adapts; the band is the 95% interval over training seeds, dots"
+        " without a band come from a single seed.",
+        "single",
+        (),
+        missing=distinct(missing),
+    )
+    if not drawn:
+        return figure
+    axes = _robustness_axes(evaluation, [line.series for line in drawn])
+    return _arranged(figure, drawn, axes, "robustness")
+
+
+def _levels(contestant: Data) -> list[Data]:
+    levels = block(contestant, "robustness").get("levels") or []
+    return [level for level in levels if level.get("delta") is not None]
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _robustness_line(name: str, levels: Sequence[Data], look: str) -> Line:
+    columns = [[_number(level.get(key)) for level in levels] for key in ("delta", "score", "low", "high")]
+    x, y, low, high = columns
+    words = ", ".join(f"{score:.3g} at {delta:g}" for delta, score in zip(x, y, strict=True))
+    return Line(name, Series(look, x, y, low, high, dots=True), f"{short(name)}: score {words}")
+
+
+def _robustness_axes(evaluation: Evaluation, drawn: Sequence[Series]) -> Axes:
+    first = next(c for c in evaluation.contestants if _levels(c))
+    facts, levels = block(first, "robustness"), _levels(first)
+    values = {float(level["delta"]): level.get("value") for level in levels}
+    ticks = [Tick(d, f"{d:g}", "" if v is None else f"{v:.3g}") for d, v in _thinned(values)]
+    unit = f" ({facts['unit']})" if facts.get("unit") else ""
+    parameter = f"{facts['parameter']}{unit}" if facts.get("parameter") else "parameter not stored"
+    shift = facts.get("shift") or "shift"
+    label = f"magnitude of {shift}; below it {parameter}"
+    deltas = [value for one in drawn for value in one.x]
+    width = max(deltas) - min(deltas) or 1.0
+    size = _TOGETHER_SIZE if len(drawn) <= MOST_TOGETHER else _MULTIPLE_SIZE
+    return Axes(
+        (min(deltas) - 0.03 * width, max(deltas) + 0.03 * width),
+        lines.span(drawn, also=(0.0, 1.0)),
+        ticks,
+        label,
+        "score",
+        references=((0.0, "random"), (1.0, "solved")),
+        size=size,
+    )
+
+
+def _thinned(values: Mapping[float, Any]) -> list[tuple[float, Any]]:
+    """Levels to label: all where they fit, always the first and the last."""
+    known = sorted(values.items())
+    if len(known) <= _MOST_LABELS:
+        return known
+    step = -(-(len(known) - 1) // (_MOST_LABELS - 1))
+    kept = known[:-1:step]
+    last_gap = (known[-1][0] - kept[-1][0]) / (known[-1][0] - known[0][0])
+    return [*(kept if last_gap > 0.1 else kept[:-1]), known[-1]]
+
+
+def _arranged(figure: Figure, drawn: Sequence[Line], axes: Axes, key: str) -> Figure:
+    """All lines in one chart where they can be told apart, else one chart each."""
+    if len(drawn) <= MOST_TOGETHER:
+        series = [line.series for line in drawn]
+        words = ". ".join(line.text for line in drawn)
+        picture = lines.draw(series, axes, figure.heading, words, key)
+        keys = [Key(line.series.look, line.name, note=line.value) for line in drawn]
+        return dataclasses.replace(figure, panels=[Panel("", picture)], keys=keys)
+    best = drawn[0]
+    ghost = dataclasses.replace(best.series, look="ghost", dots=False)
+    ghost = dataclasses.replace(ghost, low=[math.nan] * len(ghost.x), high=[math.nan] * len(ghost.x))
+    panels = []
+    for place, line in enumerate(drawn):
+        series = [line.series] if line is best else [ghost, line.series]
+        title = f"{figure.heading}: {short(line.name)}"
+        picture = lines.draw(series, axes, title, line.text, f"{key}-{place}")
+        panels.append(Panel(line.name, picture, line.value))
+    how = f"{figure.how} The grey dashed line repeats the first chart."
+    return dataclasses.replace(figure, panels=panels, how=how, kind="multiples")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import gymnasium
+import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,28 +59,44 @@ class StateSpec:
     dtype: str
 
 
+class Reference(Protocol):
+    """The training library's own deterministic path, against which a frozen policy is proved."""
+
+    def __call__(self, observations: Sequence[Any], masks: Sequence[Any] | None) -> np.ndarray:
+        """Act for several decisions of several episodes side by side, from their beginning.
+
+        Args:
+            observations: T batches `[N, ...]` as the environment gives them (a Dict space: a dict
+                of batches); none of the N episodes ends.
+            masks: T batches of action masks, or None.
+
+        Returns:
+            Actions `[T, N, ...]` as the environment takes them.
+        """
+
+
 @dataclasses.dataclass(frozen=True)
 class TracedPolicy:
     """A deterministic policy in a form that can be frozen.
 
     Attributes:
         module: A torch module. It takes the raw observation batch (a Dict space: one batch per
-            key, in the space's order), then the batches of `state`; it gives the action batch
-            ready for the environment, then the next state.
-        predict: The training library's own deterministic path for the same observations
-            `[N, ...]` from a fresh state, giving actions `[N, ...]`. Freezing proves `module`
-            equal to it.
+            key, in the space's order), then the batches of `state`, then the masks if there are
+            any; it gives the action batch ready for the environment, then the next state.
+        predict: What the module is proved equal to.
         observation_space: Of the environment, before any preprocessing.
         action_space: Of the environment.
         state: What the policy carries along; empty for most.
+        action_masks: Whether decisions need a mask of allowed actions.
         facts: Plain data for the card: algorithm, policy class, library versions.
     """
 
     module: Any
-    predict: Callable[[Any], Any]
+    predict: Reference
     observation_space: gymnasium.Space[Any]
     action_space: gymnasium.Space[Any]
     state: tuple[StateSpec, ...]
+    action_masks: bool
     facts: Mapping[str, Any]
 
 

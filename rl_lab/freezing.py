@@ -17,18 +17,12 @@ import torch
 from rl_lab import files, seeding, spaces
 from rl_lab.agent import StateSpec, TracedPolicy
 from rl_lab.errors import Failed
-from rl_lab.frozen_policy import (
-    Card,
-    FrozenPolicy,
-    actions_differ,
-    array_type,
-    input_names,
-    input_spaces,
-)
+from rl_lab.frozen_policy import Card, FrozenPolicy, State, actions_differ, layout
 
 _OPSET = 17
-_PROOF_OBSERVATIONS = 256
-_GOLDEN_OBSERVATIONS = 8
+_PROOF_DECISIONS = 256
+_PROOF_STEPS = 8  # of policies with memory
+_GOLDEN = 8
 
 
 def freeze(traced: TracedPolicy, facts: Mapping[str, Any]) -> FrozenPolicy:
@@ -41,29 +35,26 @@ def freeze(traced: TracedPolicy, facts: Mapping[str, Any]) -> FrozenPolicy:
 
     Raises:
         BadInput: A space is of a kind that cannot be frozen.
-        Failed: The graph does not act as the source does.
+        Failed: The policy cannot be traced, or its graph does not act as the source does.
     """
     observation_space = spaces.to_data(traced.observation_space)
     action_space = spaces.to_data(traced.action_space)
-    observations = _proof_observations(traced)
-    graph = _trace(traced, observations, observation_space)
+    inputs = _proof_inputs(traced, action_space)
+    graph = _trace(traced, inputs, observation_space)
     card = Card(
         algorithm=traced.facts["algorithm"],
         observation_space=observation_space,
         action_space=action_space,
         state=tuple(_state_data(spec) for spec in traced.state),
+        action_masks=traced.action_masks,
         parameters=_count_parameters(graph),
         onnx_sha256=files.sha256(graph),
         golden={},
         **{**facts, "provenance": {**facts["provenance"], **traced.facts}},
     )
     policy = FrozenPolicy(card, graph)
-    actions = prove(traced, policy, observations)
-    golden = {
-        "observations": _listed(observations),
-        "actions": actions[:_GOLDEN_OBSERVATIONS].tolist(),
-    }
-    policy.card = dataclasses.replace(card, golden=golden)
+    actions = prove(traced, policy, inputs)
+    policy.card = dataclasses.replace(card, golden=_golden(inputs, actions))
     return policy
 
 
@@ -71,47 +62,102 @@ def _state_data(spec: StateSpec) -> dict[str, Any]:
     return {"name": spec.name, "shape": list(spec.shape), "dtype": spec.dtype}
 
 
-def _proof_observations(traced: TracedPolicy) -> Any:
+@dataclasses.dataclass(frozen=True)
+class _Inputs:
+    """T batches of observations `[N, ...]` and, for masked policies, of masks `[N, choices]`."""
+
+    observations: list[Any]
+    masks: list[np.ndarray] | None
+
+
+def _proof_inputs(traced: TracedPolicy, action_space: spaces.SpaceData) -> _Inputs:
     # Fixed, so that freezing the same weights twice gives the same bytes.
     generator = seeding.generator(0, "freezing")
-    return spaces.draw(traced.observation_space, _PROOF_OBSERVATIONS, generator)
+    steps = _PROOF_STEPS if traced.state else 1
+    count = _PROOF_DECISIONS // steps
+    observations = [spaces.draw(traced.observation_space, count, generator) for _ in range(steps)]
+    if not traced.action_masks:
+        return _Inputs(observations, None)
+    return _Inputs(
+        observations, [random_masks(action_space, count, generator) for _ in range(steps)]
+    )
 
 
-def _parts(observations: Any) -> list[np.ndarray]:
-    return list(observations.values()) if isinstance(observations, dict) else [observations]
+def random_masks(
+    action_space: spaces.SpaceData, count: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Masks `[count, choices]` that forbid about half of the choices, never all of one kind."""
+    sizes = action_space.get("nvec") or [action_space["n"]]
+    if action_space["kind"] == "multi_binary":
+        sizes = [2] * action_space["n"]
+    columns = []
+    for size in sizes:
+        allowed = generator.random((count, size)) < 0.5
+        allowed[np.arange(count), generator.integers(0, size, count)] = True
+        columns.append(allowed)
+    return np.concatenate(columns, axis=1)
+
+
+def _golden(inputs: _Inputs, actions: np.ndarray) -> dict[str, Any]:
+    golden = {
+        "observations": _listed(inputs.observations[0]),
+        "actions": actions[0, :_GOLDEN].tolist(),
+    }
+    if inputs.masks is not None:
+        golden["action_masks"] = inputs.masks[0][:_GOLDEN].tolist()
+    return golden
 
 
 def _listed(observations: Any) -> Any:
     if isinstance(observations, dict):
         return {k: _listed(v) for k, v in observations.items()}
-    return observations[:_GOLDEN_OBSERVATIONS].tolist()
+    return observations[:_GOLDEN].tolist()
 
 
-def _trace(traced: TracedPolicy, observations: Any, space: spaces.SpaceData) -> bytes:
+def _trace(traced: TracedPolicy, inputs: _Inputs, space: spaces.SpaceData) -> bytes:
     count = 2  # a batch of one would be traced as a constant
-    inputs = [
-        torch.from_numpy(np.ascontiguousarray(part[:count], array_type(kind)[1]))
-        for part, kind in zip(_parts(observations), input_spaces(space), strict=True)
-    ]
-    for spec in traced.state:
-        inputs.append(torch.from_numpy(np.zeros((count, *spec.shape), spec.dtype)))
-    names_in = input_names(space) + [s.name for s in traced.state]
-    names_out = ["action", *(f"next_{s.name}" for s in traced.state)]
-    buffer = io.BytesIO()
-    with _quiet(), torch.no_grad():
-        # The tracing exporter: 0.1 s and no further package, against 2-4 s and onnxscript for
-        # its successor (docs/decisions.md).
-        torch.onnx.export(
-            traced.module,
-            tuple(inputs),
-            buffer,
-            dynamo=False,
-            opset_version=_OPSET,
-            input_names=names_in,
-            output_names=names_out,
-            dynamic_axes={name: {0: "batch"} for name in (*names_in, *names_out)},
+    arrays = [
+        layout.batch_of(kind, name, part[:count])
+        for kind, name, part in zip(
+            layout.input_spaces(space),
+            layout.input_names(space),
+            layout.parts(inputs.observations[0]),
+            strict=True,
         )
-    return _stripped(buffer.getvalue())
+    ]
+    arrays += [np.zeros((count, *spec.shape), spec.dtype) for spec in traced.state]
+    arrays += [] if inputs.masks is None else [inputs.masks[0][:count]]
+    names_in = [*layout.input_names(space), *(s.name for s in traced.state)]
+    names_in += [] if inputs.masks is None else [layout.MASK]
+    names_out = ["action", *(f"next_{s.name}" for s in traced.state)]
+    return _stripped(_export(traced.module, arrays, names_in, names_out))
+
+
+def _export(
+    module: Any, arrays: list[np.ndarray], names_in: list[str], names_out: list[str]
+) -> bytes:
+    buffer: Any = io.BytesIO()
+    try:
+        with _quiet(), torch.no_grad():
+            # The tracing exporter: 0.03 s and no further package, against 2-4 s and onnxscript
+            # for its successor (docs/decisions.md).
+            torch.onnx.export(
+                module,
+                tuple(torch.from_numpy(array) for array in arrays),
+                buffer,
+                dynamo=False,
+                opset_version=_OPSET,
+                input_names=names_in,
+                output_names=names_out,
+                dynamic_axes={name: {0: "batch"} for name in (*names_in, *names_out)},
+            )
+    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+        raise Failed(
+            f"the policy cannot be traced: {' '.join(str(error).split())[:300]}",
+            "operations that ONNX knows, and no Python branches on values",
+            "Change the custom policy or features extractor.",
+        ) from error
+    return bytes(buffer.getvalue())
 
 
 @contextlib.contextmanager
@@ -150,21 +196,27 @@ def _count_parameters(graph: bytes) -> int:
     return sum(int(np.prod(t.dims)) for t in model.graph.initializer if t.data_type in floats)
 
 
-def prove(traced: TracedPolicy, policy: FrozenPolicy, observations: Any) -> np.ndarray:
-    """Compare the frozen policy with its source on observations `[N, ...]`.
+def prove(traced: TracedPolicy, policy: FrozenPolicy, inputs: _Inputs) -> np.ndarray:
+    """Compare the frozen policy with its source, decision by decision from fresh states.
 
     Returns:
-        The frozen policy's actions `[N, ...]`.
+        The frozen policy's actions `[T, N, ...]`.
 
     Raises:
         Failed: They act differently beyond rounding.
     """
-    expected = np.asarray(traced.predict(observations))
-    actions, _ = policy.act_batch(observations)
-    if text := actions_differ(policy.action_space, actions, expected.astype(actions.dtype)):
-        raise Failed(
-            f"the frozen policy does not act as its source does: {text}",
-            "equal actions on random observations",
-            "Nothing was written. A custom policy must be traceable: no Python branches on values.",
-        )
-    return actions
+    expected = np.asarray(traced.predict(inputs.observations, inputs.masks))
+    state: State = ()
+    actions = []
+    for t, observations in enumerate(inputs.observations):
+        masks = None if inputs.masks is None else inputs.masks[t]
+        action, state = policy.act_batch(observations, state, masks)
+        actions.append(action)
+        text = actions_differ(policy.action_space, action, expected[t].astype(action.dtype))
+        if text:
+            raise Failed(
+                f"the frozen policy does not act as its source does: {text}, at decision {t + 1}",
+                "equal actions on random observations",
+                "Nothing was written. A custom policy must not branch on values in Python.",
+            )
+    return np.stack(actions)

@@ -118,6 +118,7 @@ def linear_policy(
         "observation_space": observation,
         "action_space": action,
         "state": (),
+        "action_masks": False,
         "parameters": int(np.size(weight) + np.size(bias)),
         "provenance": {},
         "onnx_sha256": files.sha256(graph),

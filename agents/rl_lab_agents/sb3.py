@@ -10,7 +10,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import stable_baselines3
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -21,7 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 from rl_lab.agent import Listener, TracedPolicy, Training
 from rl_lab.environments import CheckedEnv
 from rl_lab.errors import BadInput, LabError
-from rl_lab_agents import schedules, tracing
+from rl_lab_agents import acting, schedules
 
 
 def make(
@@ -108,9 +107,6 @@ class Sb3Agent:
         self._model = model
         self._algorithm = algorithm
         self._normalizer = model.get_vec_normalize_env()
-        env = model.get_env()
-        assert env is not None
-        self._stack = _find(env, VecFrameStack)
 
     def learn(self, steps: int, listener: Listener) -> None:
         """Learn for `steps` environment steps, or until the listener says stop."""
@@ -125,59 +121,17 @@ class Sb3Agent:
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(self._model.get_parameters(), folder / "parameters.pt")
         if self._normalizer is not None:
-            np.savez(folder / "normalizer.npz", **_statistics(self._normalizer))
+            np.savez(folder / "normalizer.npz", allow_pickle=False, **_statistics(self._normalizer))
 
     def policy(self) -> TracedPolicy:
         """The policy as it is now, with a copy of the normaliser's statistics."""
-        model = self._model
-        model.policy.set_training_mode(False)
-        frames = 1 if self._stack is None else self._stack.stacked_obs.n_stack
-        raw = self._raw_observation_space()
-        assert model.action_space is not None
-        return TracedPolicy(
-            tracing.ActingPath(model.policy, self._normalizer, frames, model.action_space),
-            self._predict,
-            raw,
-            model.action_space,
-            tracing.stacked_state(self._stack),
-            {
-                "algorithm": self._algorithm,
-                "policy_class": type(model.policy).__name__,
-                "stable_baselines3": stable_baselines3.__version__,
-                "torch": torch.__version__.partition("+")[0],
-            },
-        )
-
-    def _raw_observation_space(self) -> gymnasium.Space[Any]:
-        env: Any = self._model.get_env()
-        while hasattr(env, "venv"):
-            env = env.venv
-        return env.observation_space
-
-    def _predict(self, observations: Any) -> np.ndarray:
-        """stable-baselines3's own deterministic path for the first decision of an episode."""
-        if self._normalizer is not None:
-            observations = self._normalizer.normalize_obs(observations)
-        if self._stack is not None:
-            shape = (len(observations), *self._stack.observation_space.shape)
-            stacked = np.zeros(shape, observations.dtype)
-            stacked[..., -observations.shape[-1] :] = observations
-            observations = stacked
-        return self._model.predict(observations, deterministic=True)[0]
+        return acting.traced(self._model, self._algorithm)
 
     def costs(self) -> Mapping[str, int]:
         """Gradient updates done and numbers learned."""
         parameters = sum(p.numel() for p in self._model.policy.parameters())
         updates = int(getattr(self._model, "_n_updates", 0))
         return {"gradient_updates": updates, "parameters": parameters}
-
-
-def _find(env: Any, kind: type) -> Any:
-    while env is not None:
-        if isinstance(env, kind):
-            return env
-        env = getattr(env, "venv", None)
-    return None
 
 
 def _statistics(normalizer: VecNormalize) -> dict[str, np.ndarray]:
@@ -197,7 +151,9 @@ class _MetricsWriter(KVWriter):
 
     def write(self, key_values: dict[str, Any], key_excluded: Any, step: int = 0) -> None:
         """Hand on the numbers of one dump."""
-        numbers = {k: float(v) for k, v in key_values.items() if np.isscalar(v)}
+        numbers = {
+            k: float(v) for k, v in key_values.items() if isinstance(v, int | float | np.number)
+        }
         if numbers:
             self._listener.metrics(step, numbers)
 

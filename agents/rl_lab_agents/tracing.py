@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from rl_lab.agent import StateSpec
 
@@ -17,16 +20,21 @@ class Normalizer(torch.nn.Module):
     """VecNormalize's observation path: float64 arithmetic, then float32.
 
     Args:
-        source: The statistics to copy.
+        mean: Running mean, of the observation's shape.
+        variance: Running variance, of the same shape.
+        epsilon: Added to the variance.
+        limit: Results are clipped to plus and minus this.
     """
 
-    def __init__(self, source: VecNormalize) -> None:
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, mean: Any, variance: Any, epsilon: float, limit: float) -> None:
         super().__init__()
-        statistics: Any = source.obs_rms
-        deviation = np.sqrt(statistics.var + source.epsilon)
-        self.register_buffer("mean", torch.from_numpy(np.array(statistics.mean, np.float64)))
-        self.register_buffer("deviation", torch.from_numpy(np.array(deviation, np.float64)))
-        self.limit = float(source.clip_obs)
+        deviation = np.sqrt(np.array(variance, np.float64) + epsilon)
+        self.register_buffer("mean", torch.from_numpy(np.array(mean, np.float64)))
+        self.register_buffer("deviation", torch.from_numpy(np.asarray(deviation)))
+        self.limit = float(limit)
 
     def forward(self, observation: torch.Tensor) -> torch.Tensor:
         """Normalise a batch `[N, ...]`."""
@@ -34,58 +42,176 @@ class Normalizer(torch.nn.Module):
         return scaled.clamp(-self.limit, self.limit).float()
 
 
+def normalizer(source: VecNormalize | None, key: str | None) -> Normalizer | None:
+    """The normaliser of one observation (or one key of a Dict); None where there is none."""
+    if source is None or not source.norm_obs:
+        return None
+    moments: Any = source.obs_rms
+    if key is not None:
+        if key not in (source.norm_obs_keys or ()):
+            return None
+        moments = moments[key]
+    return Normalizer(moments.mean, moments.var, source.epsilon, source.clip_obs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stack:
+    """How one observation is stacked.
+
+    Attributes:
+        dimension: The axis of the batch along which frames are joined.
+        shape: Of the stacked observation.
+        dtype: Its NumPy type name.
+    """
+
+    dimension: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def stack(source: StackedObservations[Any] | None, key: str | None) -> Stack | None:
+    """The stacking of one observation (or one key of a Dict); None where there is none."""
+    if source is None:
+        return None
+    inner = source.sub_stacked_observations[key] if key is not None else source
+    shape = tuple(inner.stacked_shape)
+    return Stack(inner.stack_dimension, shape, np.dtype(inner.stacked_obs.dtype).name)
+
+
+class Part(torch.nn.Module):
+    """What happens to one observation (or one key of a Dict) before the policy sees it.
+
+    Args:
+        normalize: Applied first, or None.
+        frames: Applied next, or None.
+        transpose: Whether an image goes from channels-last to channels-first at the end.
+    """
+
+    def __init__(self, normalize: Normalizer | None, frames: Stack | None, transpose: bool) -> None:
+        super().__init__()
+        self.normalize, self.frames, self.transpose = normalize, frames, transpose
+
+    def forward(
+        self, observation: torch.Tensor, stacked: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Preprocess a batch; also give the next stack where there is one."""
+        if self.normalize is not None:
+            observation = self.normalize(observation)
+        following = None
+        if self.frames is not None and stacked is not None:
+            axis = self.frames.dimension
+            # As the library's stack does: it keeps the type of the space, even where normalising
+            # made fractions of integers.
+            observation = observation.to(getattr(torch, self.frames.dtype))
+            kept = stacked.narrow(axis, observation.shape[axis], self._kept(observation))
+            observation = following = torch.cat([kept, observation], dim=axis)
+        if self.transpose:
+            observation = observation.permute(0, 3, 1, 2)
+        return observation, following
+
+    def _kept(self, observation: torch.Tensor) -> int:
+        assert self.frames is not None
+        axis = self.frames.dimension
+        whole = self.frames.shape[axis - 1 if axis > 0 else axis]
+        return int(whole - observation.shape[axis])
+
+
 class ActingPath(torch.nn.Module):
-    """Raw observation -> normalise -> stack -> policy -> action as the environment takes it.
+    """Raw observation -> preprocessing -> policy -> action as the environment takes it.
+
+    Inputs: the observation's parts, the stacked frames of those parts that have some, the two
+    states of a recurrent policy, the action mask. Outputs: the action, then the next states.
 
     Args:
         policy: The trained policy.
-        normalizer: Statistics used in training, or None.
-        frames: Observations the policy sees at once; more than 1 makes them a state.
+        parts: Preprocessing by key; the key None stands for an observation that is no Dict.
         action_space: Of the environment.
+        recurrent: Whether the policy has an LSTM.
+        masked: Whether it takes action masks.
     """
+
+    low: torch.Tensor
+    high: torch.Tensor
 
     def __init__(
         self,
         policy: BasePolicy,
-        normalizer: VecNormalize | None,
-        frames: int,
+        parts: Mapping[str | None, Part],
         action_space: gymnasium.Space[Any],
+        recurrent: bool,
+        masked: bool,
     ) -> None:
         super().__init__()
         self.policy = policy
-        normalizes = normalizer is not None and normalizer.norm_obs
-        self.normalizer = Normalizer(normalizer) if normalizer and normalizes else None
-        self.frames = frames
+        self.keys = list(parts)
+        self.parts = torch.nn.ModuleList(parts.values())
+        self.recurrent, self.masked = recurrent, masked
         self.squashes = bool(policy.squash_output)
-        self.is_box = isinstance(action_space, gymnasium.spaces.Box)
+        self.box = isinstance(action_space, gymnasium.spaces.Box)
+        self.binary = isinstance(action_space, gymnasium.spaces.MultiBinary)
         if isinstance(action_space, gymnasium.spaces.Box):
             self.register_buffer("low", torch.from_numpy(action_space.low.copy()))
             self.register_buffer("high", torch.from_numpy(action_space.high.copy()))
 
-    def forward(self, observation: torch.Tensor, *state: torch.Tensor) -> Any:
-        """Act on a batch; with stacked frames also give the next stack."""
-        if self.normalizer is not None:
-            observation = self.normalizer(observation)
-        if self.frames > 1:
-            width = observation.shape[-1]
-            observation = torch.cat([state[0][..., width:], observation], dim=-1)
-        action = self._to_space(self.policy._predict(observation, deterministic=True))
-        return (action, observation) if self.frames > 1 else action
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """Act on a batch."""
+        queue = list(inputs)
+        raw = [queue.pop(0) for _ in self.parts]
+        seen, following = [], []
+        for part, whole in zip(self.parts, raw, strict=True):
+            assert isinstance(part, Part)
+            ready, stacked = part(whole, queue.pop(0) if part.frames else None)
+            seen.append(ready)
+            following += [] if stacked is None else [stacked]
+        observation: Any = (
+            seen[0] if self.keys == [None] else dict(zip(self.keys, seen, strict=True))
+        )
+        if self.recurrent:
+            action, memory = self._recur(observation, queue.pop(0), queue.pop(0))
+            following += memory
+        elif self.masked:
+            masks: Any = queue.pop(0)
+            action = self.policy._predict(observation, True, masks)  # type: ignore[call-arg]
+        else:
+            action = self.policy._predict(observation, deterministic=True)
+        action = self._to_space(action)
+        return (action, *following) if following else action
+
+    def _recur(
+        self, observation: Any, hidden: torch.Tensor, cell: torch.Tensor
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """One step of the LSTM; our states have the batch axis first, torch's the layer axis."""
+        policy: Any = self.policy
+        states = (hidden.transpose(0, 1).contiguous(), cell.transpose(0, 1).contiguous())
+        # An episode starts by resetting the state outside; inside, it always goes on.
+        starts = torch.zeros_like(hidden[:, 0, 0])
+        action, memory = policy._predict(observation, states, starts, deterministic=True)
+        return action, [state.transpose(0, 1) for state in memory]
 
     def _to_space(self, action: torch.Tensor) -> torch.Tensor:
         """What `BasePolicy.predict` does in NumPy after the network."""
-        if not self.is_box:
-            return action.long()
+        if not self.box:
+            return action.to(torch.int8) if self.binary else action.long()
         action = action.reshape(-1, *self.low.shape)
         if self.squashes:
-            return self.low + 0.5 * (action + 1.0) * (self.high - self.low)
-        return action.clamp(self.low, self.high)
+            return (self.low + 0.5 * (action + 1.0) * (self.high - self.low)).to(self.low.dtype)
+        return action.to(self.low.dtype).clamp(self.low, self.high)
 
 
-def stacked_state(stack: VecFrameStack | None) -> tuple[StateSpec, ...]:
-    """The state that frame stacking needs; `()` without it."""
-    if stack is None:
-        return ()
-    space = stack.observation_space
-    assert space.shape is not None
-    return (StateSpec("frames", tuple(space.shape), np.dtype(space.dtype).name),)
+def states(policy: BasePolicy, parts: Mapping[str | None, Part]) -> tuple[StateSpec, ...]:
+    """What the path carries from a decision to the next."""
+    specs = [
+        StateSpec(
+            "frames" if key is None else f"frames.{key}", part.frames.shape, part.frames.dtype
+        )
+        for key, part in parts.items()
+        if part.frames is not None
+    ]
+    lstm = getattr(policy, "lstm_actor", None)
+    if lstm is not None:
+        shape = (int(lstm.num_layers), int(lstm.hidden_size))
+        specs += [
+            StateSpec("lstm_hidden", shape, "float32"),
+            StateSpec("lstm_cell", shape, "float32"),
+        ]
+    return tuple(specs)

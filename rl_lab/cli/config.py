@@ -102,8 +102,8 @@ def _explain(verb: str, words: Sequence[str], error: Exception) -> BadInput:
         return _missing_choice(error)
     text = str(error)
     for word in words:
-        key = word.partition("=")[0].lstrip("+~")
-        if f"'{key}'" in text or f"{key!r}" in text:
+        key: str = word.partition("=")[0].lstrip("+~")
+        if f"'{key}'" in text:
             known = _keys(verb)
             hint = closest(key, known) or f"`rl-lab {verb} --cfg` shows all keys."
             return BadInput(f"unknown key '{key}'", f"a key of rl-lab {verb}", hint)

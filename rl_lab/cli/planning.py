@@ -78,9 +78,7 @@ def plan(words: Sequence[str], options: Options) -> Job:
     return Job(tuple(words), run, agent)
 
 
-def _recipe_hash(
-    recipe: EnvironmentRecipe, agent: Mapping[str, Any], training: Training
-) -> str:
+def _recipe_hash(recipe: EnvironmentRecipe, agent: Mapping[str, Any], training: Training) -> str:
     """Names what is trained; what it is called and where its settings come from do not count."""
     settings = {k: v for k, v in agent.items() if k not in ("settings", "action_spaces")}
     return files.canonical_hash(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rl_lab import paths, provenance
 from rl_lab.doctor.check import Check
+from rl_lab.doctor.packages import version_of
 from rl_lab.errors import BadInput
 
 _OLDEST, _NEWEST = (3, 10), (3, 13)
@@ -68,18 +69,20 @@ def display() -> Check:
 def opengl() -> Check:
     """Whether MuJoCo can draw; it simulates without."""
     name = "OpenGL for MuJoCo"
-    if _version("mujoco") is None:
+    if version_of("mujoco") is None:
         return Check(name, True, "not needed: MuJoCo is not installed")
     backend = os.environ.get("MUJOCO_GL") or ("glfw" if _has_display() else "egl")
     if backend not in _GL_LIBRARIES:
         return Check(name, False, f"MUJOCO_GL={backend}", "unset MUJOCO_GL")
     if backend == "glfw" and not _has_display():
         return Check(name, False, "MUJOCO_GL=glfw without a display", "unset MUJOCO_GL")
+    if sys.platform != "linux":
+        return Check(name, True, backend)
     library = _GL_LIBRARIES[backend]
-    if sys.platform == "linux" and not _can_load(library):
+    if not _can_load(library):
         fix = "Debian, Ubuntu: apt-get install libegl1 libgl1 (Fedora: dnf install mesa-libEGL)."
         return Check(name, None, f"{library} is missing: no pictures of MuJoCo", fix)
-    return Check(name, True, f"{backend}: {library} loads" if sys.platform == "linux" else backend)
+    return Check(name, True, backend)
 
 
 def _can_load(library: str) -> bool:

@@ -16,7 +16,8 @@ from rl_lab.doctor.check import Check
 _DISTRIBUTION = "rl-lab"
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """The installed version of a package; None where it is absent."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -36,12 +37,12 @@ def installed() -> list[Check]:
 
 def _core() -> Check:
     faults = list(_faults(_DISTRIBUTION, ""))
-    found = f"{_DISTRIBUTION} {_version(_DISTRIBUTION)}"
+    found = f"{_DISTRIBUTION} {version_of(_DISTRIBUTION)}"
     if faults:
         fix = f"Install what is missing: pip install --upgrade {_DISTRIBUTION}"
         return Check("packages", False, f"{found}: {', '.join(faults)}", fix)
     names = [r.name for r in _requirements(_DISTRIBUTION, "")]
-    return Check("packages", True, ", ".join([found, *(f"{n} {_version(n)}" for n in names)]))
+    return Check("packages", True, ", ".join([found, *(f"{n} {version_of(n)}" for n in names)]))
 
 
 def _extra(extra: str) -> Check:
@@ -72,7 +73,7 @@ def _faults(package: str, extra: str) -> Iterator[str]:
 
 def _fault(requirement: Requirement) -> Iterator[str]:
     """What is wrong with an installed requirement, and with the extras that it asks for."""
-    version = _version(requirement.name)
+    version = version_of(requirement.name)
     if version is None:
         yield f"{requirement.name} is missing"
         return
@@ -89,7 +90,7 @@ def _fault(requirement: Requirement) -> Iterator[str]:
 
 def torch() -> Check:
     """Version, build, and how many threads it was told to use."""
-    version = _version("torch")
+    version = version_of("torch")
     if version is None:
         fix = "Evaluating and replaying work without it; to train: pip install torch"
         return Check("torch", None, "missing", fix)
@@ -108,18 +109,18 @@ def torch() -> Check:
 
 def tensorboard() -> Check:
     """Releases before 2.21 need what today's setuptools no longer has."""
-    version = _version("tensorboard")
+    version = version_of("tensorboard")
     if version is None:
         return Check("tensorboard", False, "missing", 'pip install "tensorboard>=2.21"')
     if Version(version) < Version("2.21") and importlib.util.find_spec("pkg_resources") is None:
-        found = f"{version} needs pkg_resources, which setuptools {_version('setuptools')} lacks"
+        found = f"{version} needs pkg_resources, which setuptools {version_of('setuptools')} lacks"
         return Check("tensorboard", False, found, 'pip install --upgrade "tensorboard>=2.21"')
     return Check("tensorboard", True, version)
 
 
 def pygame() -> Check:
     """Two distributions share its name; only one may be there."""
-    old, community = _version("pygame"), _version("pygame-ce")
+    old, community = version_of("pygame"), version_of("pygame-ce")
     if old and community:
         fix = "pip uninstall -y pygame pygame-ce && pip install pygame-ce"
         return Check("pygame", False, "pygame and pygame-ce overwrite each other", fix)
@@ -130,11 +131,11 @@ def pygame() -> Check:
 
 def hydra_plugins() -> Check:
     """Hydra itself, and a plugin that breaks it."""
-    if version := _version("hydra-ax-sweeper"):
+    if version := version_of("hydra-ax-sweeper"):
         fix = "pip uninstall -y hydra-ax-sweeper"
         found = f"hydra-ax-sweeper {version} keeps every Hydra program from starting"
         return Check("Hydra", False, found, fix)
-    version = _version("hydra-core")
+    version = version_of("hydra-core")
     return Check(
         "Hydra",
         version is not None,

@@ -56,13 +56,12 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _draw_without_display() -> None:
-    """Choose back ends that need no display, before pygame or MuJoCo look for one."""
+def _quiet_pygame() -> None:
+    """No greeting, and no search for a display where there is none."""
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     if not has_display():
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
-        os.environ.setdefault("MUJOCO_GL", "egl")
 
 
 def render(
@@ -99,8 +98,12 @@ def render(
         raise BadInput(f"fps={fps}", "pictures per second, from above 0 to 1000")
     if size is not None and size not in _SIZES:
         raise BadInput(f"size={size}", f"pixels, from {_SIZES.start} to {_SIZES.stop - 1}")
-    _draw_without_display()
+    _quiet_pygame()
     mode, own_fps = _mode(replay, path, imports)
+    if not has_display():
+        # After MuJoCo was imported: where the library is missing, drawing then fails, with a
+        # message of ours, and not the import.
+        os.environ.setdefault("MUJOCO_GL", "egl")
     every = frames_apart(replay.length, own_fps)
     fps = fps or max(own_fps / every, min(own_fps, _SLOWEST_THINNED))
     draw = functools.partial(
@@ -214,7 +217,7 @@ def watch(replay: Replay, imports: Sequence[str] = ()) -> Verdict:
         raise BadInput(
             "no display to open a window on", "a desktop session", "Give to=FILE.webp instead."
         )
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    _quiet_pygame()
     with fresh_env(replay, None, imports) as env:
         modes = env.metadata.get("render_modes") or []
     if "human" not in modes:

@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 
 from rl_lab import episodes, paths, provenance, shifts
+from rl_lab.environments import CheckedEnv
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.replay.chain import link, mark
@@ -123,7 +124,8 @@ def record(
         raise BadInput(f"seed={seed}", "a whole number from 0 up", "Choose another seed.")
     if shift is None and delta != 0.0:
         raise BadInput(f"delta={delta} without a shift", "a shift to go with it", "Name a shift.")
-    tape = _Tape(episodes.make_for(policy, imports=tuple(imports)))
+    # Checked, as the replay is: what would stop that must not be recorded.
+    tape = _Tape(CheckedEnv(episodes.make_for(policy, imports=tuple(imports))))
     try:
         if shift is not None:
             shifts.apply(tape, shift, delta)

@@ -83,7 +83,9 @@ def decision_times(evaluation: Evaluation) -> Figure:
         bar = (low, high) if low is not None and high is not None else None
         title = f"Decision time of {short(name)}"
         strip = Strip(title, spelled, look[name], dots, mark=p99, bar=bar, line=(p50, p99))
-        rows.append((name, f"{text.latency(p50)} · {text.latency(p90)} · {text.latency(p99)}", strip))
+        rows.append(
+            (name, f"{text.latency(p50)} · {text.latency(p90)} · {text.latency(p99)}", strip)
+        )
         if times.get("deadline_us") is not None:
             deadlines.add(float(times["deadline_us"]))
     figure = Figure(

@@ -9,7 +9,7 @@ from typing import Any
 
 from rl_lab.reporting import curves, lines, text
 from rl_lab.reporting.curves import Band, Curve
-from rl_lab.reporting.figures import MOST_TOGETHER, Figure, Key, Missing, Panel, distinct, looks, short
+from rl_lab.reporting.figures import Figure, Key, Missing, Panel, distinct, looks, short
 from rl_lab.reporting.lines import Axes, Series, Tick
 from rl_lab.reporting.stored import Data, Evaluation, block, reason
 
@@ -70,8 +70,8 @@ def _learning(
     if along == "seconds":
         unit, label = text.seconds_unit(max(line.series.x[-1] for line in drawn))
         label = f"{label} of training"
-    size = _TOGETHER_SIZE if len(drawn) <= MOST_TOGETHER else _MULTIPLE_SIZE
-    axes = lines.axes([line.series for line in drawn], label, "training return", size, unit)
+    series = [line.series for line in drawn]
+    axes = lines.axes(series, label, "training return", _size(series), unit)
     return _arranged(figure, drawn, axes, f"learning-{along}")
 
 
@@ -121,7 +121,9 @@ def _number(value: Any) -> float:
 
 
 def _robustness_line(name: str, levels: Sequence[Data], look: str) -> Line:
-    columns = [[_number(level.get(key)) for level in levels] for key in ("delta", "score", "low", "high")]
+    columns = [
+        [_number(level.get(key)) for level in levels] for key in ("delta", "score", "low", "high")
+    ]
     x, y, low, high = columns
     words = ", ".join(f"{score:.3g} at {delta:g}" for delta, score in zip(x, y, strict=True))
     return Line(name, Series(look, x, y, low, high, dots=True), f"{short(name)}: score {words}")
@@ -138,7 +140,6 @@ def _robustness_axes(evaluation: Evaluation, drawn: Sequence[Series]) -> Axes:
     label = f"magnitude of {shift}; below it {parameter}"
     deltas = [value for one in drawn for value in one.x]
     width = max(deltas) - min(deltas) or 1.0
-    size = _TOGETHER_SIZE if len(drawn) <= MOST_TOGETHER else _MULTIPLE_SIZE
     return Axes(
         (min(deltas) - 0.03 * width, max(deltas) + 0.03 * width),
         lines.span(drawn, also=(0.0, 1.0)),
@@ -146,7 +147,7 @@ def _robustness_axes(evaluation: Evaluation, drawn: Sequence[Series]) -> Axes:
         label,
         "score",
         references=((0.0, "random"), (1.0, "solved")),
-        size=size,
+        size=_size(drawn),
     )
 
 
@@ -161,22 +162,33 @@ def _thinned(values: Mapping[float, Any]) -> list[tuple[float, Any]]:
     return [*(kept if last_gap > 0.1 else kept[:-1]), known[-1]]
 
 
+def _together(drawn: Sequence[Series]) -> bool:
+    """Whether one chart can hold them all, each with a look of its own."""
+    return len({series.look for series in drawn}) == len(drawn)
+
+
+def _size(drawn: Sequence[Series]) -> tuple[int, int]:
+    return _TOGETHER_SIZE if _together(drawn) else _MULTIPLE_SIZE
+
+
 def _arranged(figure: Figure, drawn: Sequence[Line], axes: Axes, key: str) -> Figure:
     """All lines in one chart where they can be told apart, else one chart each."""
-    if len(drawn) <= MOST_TOGETHER:
-        series = [line.series for line in drawn]
+    series = [line.series for line in drawn]
+    if _together(series):
         words = ". ".join(line.text for line in drawn)
         picture = lines.draw(series, axes, figure.heading, words, key)
         keys = [Key(line.series.look, line.name, note=line.value) for line in drawn]
         return dataclasses.replace(figure, panels=[Panel("", picture)], keys=keys)
     best = drawn[0]
     ghost = dataclasses.replace(best.series, look="ghost", dots=False)
-    ghost = dataclasses.replace(ghost, low=[math.nan] * len(ghost.x), high=[math.nan] * len(ghost.x))
+    ghost = dataclasses.replace(
+        ghost, low=[math.nan] * len(ghost.x), high=[math.nan] * len(ghost.x)
+    )
     panels = []
     for place, line in enumerate(drawn):
-        series = [line.series] if line is best else [ghost, line.series]
+        own = [line.series] if line is best else [ghost, line.series]
         title = f"{figure.heading}: {short(line.name)}"
-        picture = lines.draw(series, axes, title, line.text, f"{key}-{place}")
+        picture = lines.draw(own, axes, title, line.text, f"{key}-{place}")
         panels.append(Panel(line.name, picture, line.value))
     how = f"{figure.how} The grey dashed line repeats the first chart."
     return dataclasses.replace(figure, panels=panels, how=how, kind="multiples")

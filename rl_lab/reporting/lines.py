@@ -155,7 +155,9 @@ def _series(series: Series, x: Scale, y: Scale) -> Markup:
     parts = [_band(series, xs, y, indices) for indices in bands if len(indices) > 1]
     for indices in stretches([math.isfinite(value) for value in series.y]):
         ys = [y(series.y[i]) for i in indices]
-        parts.append(element("polyline", points=points([xs[i] for i in indices], ys), class_="line"))
+        parts.append(
+            element("polyline", points=points([xs[i] for i in indices], ys), class_="line")
+        )
         if series.dots or len(indices) == 1:
             spots = zip((xs[i] for i in indices), ys, strict=True)
             parts += [element("circle", cx=a, cy=b, r=2.5, class_="dot") for a, b in spots]

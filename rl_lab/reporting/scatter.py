@@ -129,7 +129,8 @@ def _scatter_axes(x: Scale, y: Scale) -> list[Markup]:
 
 def _front_line(placed: Sequence[Point], x: Scale, y: Scale) -> Markup:
     best = sorted((point for point in placed if point.on_front), key=lambda point: point.x[0])
-    xs, ys = [], []
+    xs: list[float] = []
+    ys: list[float] = []
     for point in best:
         xs += [x(point.x[0])] * 2
         ys += [ys[-1] if ys else y.start, y(point.y[0])]
@@ -147,5 +148,9 @@ def _spot(place: int, point: Point, x: Scale, y: Scale) -> Markup:
     at_x, at_y = x(point.x[0]), y(point.y[0])
     words = f"{short(point.name)}: {point.y[0]:.6g} at {text.latency(point.x[0])}"
     disc = element("circle", element("title", words), cx=at_x, cy=at_y, r=9, class_="spot")
-    letter = element("text", letters(place), x=at_x, y=at_y + 4, text_anchor="middle", class_="letter")
-    return element("g", disc, letter, class_=f"{point.look} {'front' if point.on_front else 'behind'}")
+    letter = element(
+        "text", letters(place), x=at_x, y=at_y + 4, text_anchor="middle", class_="letter"
+    )
+    return element(
+        "g", disc, letter, class_=f"{point.look} {'front' if point.on_front else 'behind'}"
+    )

@@ -103,8 +103,8 @@ def mean_of(contestant: Data) -> Data:
 
 
 def reason(data: Data, key: str) -> str:
-    """Why `data[key]` is null: what stands beside it, or the method of an interval."""
-    return str(data.get(f"{key}_reason") or data.get("method") or NOT_STORED)
+    """Why `data[key]` is null, as stored beside it."""
+    return str(data.get(f"{key}_reason") or NOT_STORED)
 
 
 def find_run(folder: Path, run: str) -> Path | None:

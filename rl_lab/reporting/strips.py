@@ -88,8 +88,8 @@ def _interval(strip: Strip, axis: Scale) -> list[Markup]:
         start, end = (percent(axis(value)) for value in strip.line)
         parts.append(element("line", x1=start, x2=end, y1=middle, y2=middle, class_="thin"))
     if strip.bar:
-        start, end = (axis(value) for value in strip.bar)
-        box = {"x": percent(start), "width": percent(max(end - start, 0.15))}
+        low, high = (axis(value) for value in strip.bar)
+        box = {"x": percent(low), "width": percent(max(high - low, 0.15))}
         parts.append(element("rect", **box, y=_BAR_Y, height=_BAR_HEIGHT, rx=2, class_="bar"))
     if strip.mark is not None:
         parts.append(_vertical(axis(strip.mark), _BAR_Y - 4, _BAR_Y + _BAR_HEIGHT + 4, "mark"))
@@ -117,7 +117,10 @@ def _vertical(place: float, top: float, bottom: float, look: str) -> Markup:
 
 
 def draw_axis(
-    axis: Scale, references: Sequence[Reference], label: str, text: Mapping[float, str] | None = None
+    axis: Scale,
+    references: Sequence[Reference],
+    label: str,
+    text: Mapping[float, str] | None = None,
 ) -> Markup:
     """The shared axis: names of the reference lines, ticks, and what is counted.
 

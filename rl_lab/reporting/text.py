@@ -6,7 +6,17 @@ from collections.abc import Iterable
 
 from rl_lab.comparison.wording import duration, estimate_text, fixed
 
-__all__ = ["count", "duration", "estimate_text", "fixed", "latency", "places", "seconds_unit", "size"]
+__all__ = [
+    "count",
+    "duration",
+    "estimate_text",
+    "fixed",
+    "latency",
+    "places",
+    "seconds_unit",
+    "size",
+    "tenths",
+]
 
 _MOST_PLACES = 6
 
@@ -20,6 +30,11 @@ def places(values: Iterable[float | None]) -> int:
     while digits < _MOST_PLACES and any(round(value, digits) == 0 for value in visible):
         digits += 1
     return digits
+
+
+def tenths(value: float) -> str:
+    """A number with one decimal."""
+    return fixed(value, 1)
 
 
 def count(value: float) -> str:

@@ -1,0 +1,92 @@
+"""How observations, masks and actions are laid out in a graph's inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rl_lab.errors import BadInput
+from rl_lab.spaces import SpaceData
+
+MASK = "action_mask"
+
+
+def input_names(observation_space: SpaceData) -> list[str]:
+    """Graph inputs that carry the observation: one, or one per key of a Dict space."""
+    if observation_space["kind"] == "dict":
+        return [f"observation.{key}" for key in observation_space["spaces"]]
+    return ["observation"]
+
+
+def input_spaces(observation_space: SpaceData) -> list[SpaceData]:
+    """The spaces of those inputs, in the same order."""
+    if observation_space["kind"] == "dict":
+        return list(observation_space["spaces"].values())
+    return [observation_space]
+
+
+def array_type(space: SpaceData) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype in which a graph takes or gives one member of a space."""
+    kind = space["kind"]
+    if kind == "box":
+        return tuple(space["shape"]), np.dtype(space["dtype"])
+    if kind == "discrete":
+        return (), np.dtype(np.int64)
+    if kind == "multi_discrete":
+        return (len(space["nvec"]),), np.dtype(np.int64)
+    return (space["n"],), np.dtype(np.int8)
+
+
+def mask_width(action_space: SpaceData) -> int:
+    """Entries of an action mask: one per choice; a binary action has two.
+
+    Raises:
+        BadInput: Actions of this kind cannot be masked.
+    """
+    kind = action_space["kind"]
+    if kind == "discrete":
+        return int(action_space["n"])
+    if kind == "multi_discrete":
+        return int(sum(action_space["nvec"]))
+    if kind == "multi_binary":
+        return 2 * int(action_space["n"])
+    raise BadInput(f"an action mask for {kind} actions", "discrete actions of some kind")
+
+
+def parts(observations: Any) -> list[Any]:
+    """The parts of an observation or of a batch, in the space's order."""
+    return list(observations.values()) if isinstance(observations, Mapping) else [observations]
+
+
+def batch_of(space: SpaceData, name: str, part: Any) -> np.ndarray:
+    """A batch `[N, ...]` of a space's members as the graph takes it.
+
+    Raises:
+        BadInput: It has another shape.
+    """
+    shape, dtype = array_type(space)
+    array = np.ascontiguousarray(part, dtype)
+    if array.shape[1:] != shape or array.ndim == 0:
+        raise wrong_shape(name, array.shape[1:], shape)
+    return array
+
+
+def wrong_shape(name: str, found: object, expected: object) -> BadInput:
+    """The one message for an array of another shape."""
+    return BadInput(
+        f"{name} of shape {found}",
+        f"shape {expected}",
+        "Give the environment's raw observation; the policy does its own preprocessing.",
+    )
+
+
+def masks_missing() -> BadInput:
+    """The one message for acting without a mask where one is needed."""
+    return BadInput(
+        "no action mask",
+        "a mask of allowed actions with each decision",
+        "This policy was trained with masks: give action_mask= as the environment's "
+        "action_masks() returns it.",
+    )

@@ -1,0 +1,113 @@
+"""The page: every part put into the template, with a policy that lets nothing else run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from rl_lab import files, paths
+from rl_lab.reporting import charts, curve_figures, details, facts, scatter, stored
+from rl_lab.reporting.leaderboard import leaderboard
+from rl_lab.reporting.stored import Evaluation
+
+_HERE = Path(__file__).resolve().parent
+# Characters that HTML does not allow, and those that turn the direction of the text around them.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+)
+
+
+def write_report(evaluation_folder: Path) -> Path:
+    """Rebuild `report.html` from the files of an evaluation; equal files give equal bytes.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        BadInput: The folder holds no evaluation.
+        Failed: The report cannot be written.
+    """
+    path = evaluation_folder / paths.REPORT
+    page = render(stored.load(evaluation_folder))
+    # Names read from JSON may hold half a surrogate pair, which UTF-8 cannot.
+    files.write_bytes(path, page.encode("utf-8", errors="replace"))
+    return path
+
+
+def render(evaluation: Evaluation) -> str:
+    """The page as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, script = _own("report.css"), _own("report.js")
+    page = environment.get_template("report.html.jinja").render(
+        style=Markup(style),
+        script=Markup(script),
+        policy=policy(style, script),
+        name=evaluation.folder.resolve().name,
+        **_content(evaluation),
+    )
+    return _CONTROL.sub("\ufffd", page)
+
+
+def _own(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def policy(style: str, script: str) -> str:
+    """The content security policy: our style and our script, known by hash, and nothing else."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src '{_hash(style)}'",
+            f"script-src '{_hash(script)}'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _hash(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _content(evaluation: Evaluation) -> dict[str, Any]:
+    scores = evaluation.scores
+    links = (paths.EPISODES, paths.SCORES, paths.SPEED)
+    return {
+        "environment": scores.get("environment"),
+        "verdict": scores.get("verdict"),
+        "chips": facts.chips(evaluation),
+        "labels": facts.labels(evaluation),
+        "contestants": len(evaluation.contestants),
+        "leaderboard": leaderboard(evaluation),
+        "reward": charts.reward(evaluation),
+        "seeds": details.seeds(evaluation),
+        "endings": details.endings(evaluation),
+        "learning": curve_figures.learning(evaluation),
+        "times": charts.decision_times(evaluation),
+        "times_table": details.decision_times(evaluation),
+        "trade_off": scatter.figure(evaluation),
+        "costs": details.costs(evaluation),
+        "robustness": curve_figures.robustness(evaluation),
+        "levels": details.robustness(evaluation),
+        "warnings": facts.warnings(evaluation),
+        "failures": facts.failures(evaluation),
+        "protocol": facts.protocol(evaluation),
+        "machine": facts.machine(evaluation),
+        "versions": facts.versions(evaluation),
+        "recipes": facts.recipes(evaluation),
+        "command": scores.get("command"),
+        "files": [(name, (evaluation.folder / name).is_file()) for name in links],
+    }

@@ -1,0 +1,84 @@
+(() => {
+  "use strict";
+
+  const text = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
+  const isMissing = (cell) => !cell || cell.classList.contains("missing");
+
+  // Missing cells stay last in both directions.
+  function compare(a, b, direction) {
+    if (isMissing(a) || isMissing(b)) return isMissing(a) - isMissing(b);
+    if ("value" in a.dataset && "value" in b.dataset) {
+      return direction * (Number(a.dataset.value) - Number(b.dataset.value));
+    }
+    return direction * text(a).localeCompare(text(b), undefined, { numeric: true });
+  }
+
+  function sort(table, column, heading) {
+    const rising = heading.getAttribute("aria-sort") !== "ascending";
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", rising ? "ascending" : "descending");
+    const body = table.tBodies[0];
+    const rows = [...body.rows];
+    rows.sort((a, b) => compare(a.cells[column], b.cells[column], rising ? 1 : -1));
+    body.append(...rows);
+  }
+
+  function makeSortable(table) {
+    if (table.tBodies[0].rows.length < 2) return;
+    [...table.tHead.rows[0].cells].forEach((heading, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "sort";
+      button.append(...heading.childNodes);
+      heading.append(button);
+      button.addEventListener("click", () => sort(table, column, heading));
+    });
+  }
+
+  // A spreadsheet would run a text that begins like a formula.
+  const harmless = (words) => (/^[=+\-@\t]/.test(words) ? "'" + words : words);
+
+  function cells(row, withEnds) {
+    return [...row.cells].flatMap((cell, column) => {
+      const ends = withEnds[column];
+      if (isMissing(cell)) return ends ? ["", "", ""] : [""];
+      if (!("value" in cell.dataset)) {
+        return [harmless(text(cell.querySelector(".name") || cell))];
+      }
+      const { value, low = "", high = "" } = cell.dataset;
+      return ends ? [value, low, high] : [value];
+    });
+  }
+
+  function tsv(table) {
+    const rows = [...table.tBodies[0].rows];
+    const columns = [...table.tHead.rows[0].cells];
+    const withEnds = columns.map((_, i) => rows.some((row) => row.cells[i]?.dataset.low));
+    const head = columns.flatMap((column, i) => {
+      const name = column.dataset.heading;
+      return withEnds[i] ? [name, `${name} low`, `${name} high`] : [name];
+    });
+    return [head, ...rows.map((row) => cells(row, withEnds))].map((r) => r.join("\t")).join("\n");
+  }
+
+  async function copy(button) {
+    const words = tsv(document.getElementById(button.dataset.table));
+    let note = "Copied";
+    try {
+      await navigator.clipboard.writeText(words);
+    } catch {
+      note = "The browser does not allow copying";
+    }
+    const before = button.textContent;
+    button.textContent = note;
+    setTimeout(() => { button.textContent = before; }, 1500);
+  }
+
+  document.querySelectorAll("table[id]").forEach((table) => {
+    if (table.querySelector("th[data-heading]")) makeSortable(table);
+  });
+  document.querySelectorAll("button.copy").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", () => copy(button));
+  });
+})();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from pathlib import Path
@@ -60,6 +61,21 @@ def find(folder: Path, marker: str) -> list[Path]:
             found.append(Path(path))
             folders.clear()
     return found
+
+
+def one(pattern: str) -> Path:
+    """The path that a pattern such as `outputs/train/*/ppo-*/seed_0` stands for.
+
+    Raises:
+        BadInput: It matches several paths, or none.
+    """
+    if not glob.has_magic(pattern) or Path(pattern).exists():
+        return Path(pattern)
+    found = sorted(glob.glob(pattern))
+    if len(found) != 1:
+        some = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+        raise BadInput(f"{pattern!r} matches {some or 'nothing'}", "exactly one path")
+    return Path(found[0])
 
 
 def require_writable(folder: Path) -> None:

@@ -36,7 +36,9 @@ def build(
     blocks, rows = [], []
     for place, name in enumerate(contestants):
         level = 470.0 * 0.86**place
-        returns = np.clip(rng.normal(level, 25, (seeds, 1)) + rng.normal(0, 30, (seeds, EPISODES)), 8, 500)
+        returns = np.clip(
+            rng.normal(level, 25, (seeds, 1)) + rng.normal(0, 30, (seeds, EPISODES)), 8, 500
+        )
         rows += episodes(name, np.round(returns))
         blocks.append(contestant(name, np.round(returns), place, shift))
         blocks[-1]["runs"] = [write_run(folder, name, seed, level, rng) for seed in range(seeds)]
@@ -51,7 +53,12 @@ def build(
         "verdict": verdict(blocks),
         "failures": [],
         "command": "rl-lab evaluate runs=outputs/train/CartPole-v1 name=demo evaluation.episodes=20",
-        "versions": {"python": "3.12.4", "rl-lab": "0.1.0", "gymnasium": "1.2.0", "torch": "2.13.0"},
+        "versions": {
+            "python": "3.12.4",
+            "rl-lab": "0.1.0",
+            "gymnasium": "1.2.0",
+            "torch": "2.13.0",
+        },
     }
     write(folder, scores)
     records.write(folder / "episodes.csv", rows)
@@ -151,11 +158,21 @@ def robustness(means: np.ndarray, place: int) -> dict[str, Any]:
     for delta in DELTAS:
         fallen = score(means) * (1 - (0.3 + 0.05 * (place % 5)) * delta**1.5)
         one = interval(fallen)
-        level = {"delta": delta, "value": 0.5 * 8.0**delta, "mean_return": 22 + 453 * one["estimate"]}
+        level = {
+            "delta": delta,
+            "value": 0.5 * 8.0**delta,
+            "mean_return": 22 + 453 * one["estimate"],
+        }
         levels.append({**level, "score": one["estimate"], "low": one["low"], "high": one["high"]})
     areas = score(means) * 0.85
     auc = {**interval(areas), "label": "auc | shift pole_length"}
-    block = {"shift": "pole_length", "parameter": "length", "unit": "m", "levels": levels, "auc": auc}
+    block = {
+        "shift": "pole_length",
+        "parameter": "length",
+        "unit": "m",
+        "levels": levels,
+        "auc": auc,
+    }
     block["worst"] = min(level["score"] for level in levels)
     block["per_seed_auc"] = {str(seed): float(area) for seed, area in enumerate(areas)}
     return {"robustness": block}
@@ -180,7 +197,16 @@ def difference(best: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 def episodes(name: str, returns: np.ndarray) -> list[EpisodeRecord]:
     return [
         EpisodeRecord(
-            name, seed, ENVIRONMENT, "none", 0.0, 1_000_000 + k, float(value), int(value), value < 500, value >= 500
+            name,
+            seed,
+            ENVIRONMENT,
+            "none",
+            0.0,
+            1_000_000 + k,
+            float(value),
+            int(value),
+            value < 500,
+            value >= 500,
         )
         for seed, row in enumerate(returns)
         for k, value in enumerate(row)

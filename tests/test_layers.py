@@ -25,7 +25,7 @@ ALLOWED_OUTSIDE = {
     "pure": PLAIN,
     "contract": PLAIN | {"gymnasium"},
     "parts": PLAIN | {"gymnasium", "onnxruntime", "tensorboard", "google"},
-    "verbs": PLAIN | {"gymnasium", "PIL"},
+    "verbs": PLAIN | {"gymnasium", "PIL", "packaging"},
     "reading": PLAIN | {"jinja2", "markupsafe"},
 }
 TORCH = {"torch", "onnx"}

@@ -443,7 +443,7 @@ def test_drawing_does_not_change_the_world(tmp_path: Path) -> None:
     recording = replay.record(
         linear_policy("LunarLander-v3", weight, [0.0, -1.0, -2.0, -1.0]), SEED
     )
-    assert set(recording.actions.tolist()) == {0, 1, 2, 3}
+    assert {0, 2} <= set(recording.actions.tolist())
     assert recording.length > 100
     assert replay.render(recording, tmp_path / "a.webp", size=64).verdict.identical
 

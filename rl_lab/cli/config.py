@@ -12,6 +12,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -61,14 +62,9 @@ def expand(words: Sequence[str], multirun: bool) -> list[list[str]]:
     """
     choices: list[list[str]] = []
     for word in words:
-        try:
-            override = OverridesParser.create().parse_override(word)
-        except HydraException as error:
-            raise BadInput(
-                f"{word!r} cannot be read", "key=value", "Quote values with special characters."
-            ) from error
+        readable, override = _parse(word)
         if not override.is_sweep_override():
-            choices.append([word])
+            choices.append([readable])
             continue
         if not multirun:
             raise BadInput(
@@ -77,6 +73,18 @@ def expand(words: Sequence[str], multirun: bool) -> list[list[str]]:
         key = override.get_key_element()
         choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
     return [list(combination) for combination in itertools.product(*choices)]
+
+
+def _parse(word: str) -> tuple[str, Override]:
+    """A word as Hydra reads it; a value with characters of its grammar is taken as plain text."""
+    key, equals, value = word.partition("=")
+    quoted = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    # A bracket or quote that opens is meant as grammar: an error in there must not become text.
+    tries = [word] if not equals or value[:1] in "[{'\"" else [word, f"{key}={quoted}"]
+    for text in tries:
+        with contextlib.suppress(HydraException):
+            return text, OverridesParser.create().parse_override(text)
+    raise BadInput(f"{word!r} cannot be read", "key=value", "Brackets and quotes come in pairs.")
 
 
 def options_of(group: str, config_dir: Path | None) -> list[str]:
@@ -103,8 +111,8 @@ def _explain(verb: str, words: Sequence[str], error: Exception) -> BadInput:
     text = str(error)
     for word in words:
         key: str = word.partition("=")[0].lstrip("+~")
-        if f"'{key}'" in text:
-            known = _keys(verb)
+        known = _keys(verb)
+        if f"'{key}'" in text and key not in known:
             hint = closest(key, known) or f"`rl-lab {verb} --cfg` shows all keys."
             return BadInput(f"unknown key '{key}'", f"a key of rl-lab {verb}", hint)
     cause = f"{text} {error.__cause__ or ''}"
@@ -129,5 +137,6 @@ def _keys(verb: str) -> list[str]:
 def _flat_keys(config: Any, prefix: str = "") -> Iterator[str]:
     if isinstance(config, DictConfig):
         for key in config:
-            yield f"{prefix}{key}"
-            yield from _flat_keys(config._get_node(key), f"{prefix}{key}.")
+            name = f"{prefix}{key!s}"
+            yield name
+            yield from _flat_keys(config._get_node(key), f"{name}.")

@@ -12,6 +12,8 @@ from rich.text import Text
 from rl_lab import files, paths
 from rl_lab.comparison import leaderboard_rows
 
+_PLAIN_WIDTH = 110  # of a pipe or a file, which has no width of its own
+
 
 def show(folder: Path) -> None:
     """Print an evaluation's leaderboard, verdict and where to look next."""
@@ -20,6 +22,8 @@ def show(folder: Path) -> None:
     speed = files.read_json(speed_path) if speed_path.exists() else None
     rows = leaderboard_rows(scores, speed)
     screen = Console()
+    if not screen.is_terminal:
+        screen = Console(width=_PLAIN_WIDTH)
     screen.print()
     screen.print(_table(rows))
     screen.print()

@@ -91,7 +91,8 @@ def decision_times(evaluation: Evaluation) -> Figure:
     figure = Figure(
         "Time of one decision: p50, p90, p99",
         "the two dots are the median and the 90th percentile, the upright mark is the 99th; the"
-        " bar spans the 90th percentile of the separate processes that measured. Left is faster.",
+        " bar shows how much the 90th differs between the processes that measured. Left is"
+        " faster.",
         "strips",
         panels=(),
         missing=distinct(missing),
@@ -119,9 +120,9 @@ def _with_strips(
         Panel(name, strips.draw(strip, axis, shown, f"{key}-{place}"), value, strip.look)
         for place, (name, value, strip) in enumerate(rows)
     ]
-    drawn = strips.draw_axis(axis, shown, label, ticks)
+    drawn = strips.draw_axis(axis, shown, ticks)
     missing = [*figure.missing, *(Missing(r.label, "outside the axis") for r in left_out)]
-    return dataclasses.replace(figure, panels=panels, axis=drawn, missing=missing)
+    return dataclasses.replace(figure, panels=panels, axis=drawn, axis_label=label, missing=missing)
 
 
 def _strip_scale(values: Sequence[float], log: bool) -> tuple[Scale, Mapping[float, str] | None]:

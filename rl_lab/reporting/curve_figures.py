@@ -17,10 +17,13 @@ _TOGETHER_SIZE = (420, 270)
 _MULTIPLE_SIZE = (320, 200)
 _MOST_LABELS = 6
 _HOW_CURVES = (
-    "the line is the mean over training seeds, the band runs from the lowest to the highest seed;"
-    " dots mark a single seed. Training return includes exploration, so it differs from the"
-    " evaluation above."
+    "the line is the mean over training seeds, the band runs from the lowest to the highest; dots"
+    " mark a single seed."
 )
+_HOW = {
+    "steps": f"{_HOW_CURVES} Further left is learning from less experience.",
+    "seconds": f"{_HOW_CURVES} Further left is learning in less time on the training machine.",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +66,7 @@ def _learning(
             drawn.append(_learning_line(name, band, look[name]))
         else:
             lacking.append(Missing(name, band))
-    figure = Figure(heading, _HOW_CURVES, "single", (), missing=distinct(lacking))
+    figure = Figure(heading, _HOW[along], "single", (), missing=distinct(lacking))
     if not drawn:
         return figure
     unit, label = 1.0, "environment steps"
@@ -90,18 +93,17 @@ def robustness(evaluation: Evaluation) -> Figure:
     look = looks(evaluation.contestants)
     drawn, missing = [], []
     for contestant in evaluation.contestants:
-        name = str(contestant.get("name"))
-        levels = _levels(contestant)
-        if levels:
-            drawn.append(_robustness_line(name, levels, look[name]))
+        name, stored = str(contestant.get("name")), block(contestant, "robustness")
+        if _levels(stored):
+            drawn.append(_robustness_line(name, stored, look[name]))
         else:
             missing.append(Missing(name, reason(contestant, "robustness")))
     figure = Figure(
         "Score along the shift",
         "left is the training context, right its far end; 1 is a solved task and 0 random play."
-        " A line that stays high adapts; the band is the 95% interval over training seeds, dots"
-        " without a band come from a single seed.",
-        "single",
+        " The slower a line falls, the better its policy copes; the band is the 95% interval over"
+        " training seeds, and a single seed has none.",
+        "aside",
         (),
         missing=distinct(missing),
     )
@@ -111,8 +113,8 @@ def robustness(evaluation: Evaluation) -> Figure:
     return _arranged(figure, drawn, axes, "robustness")
 
 
-def _levels(contestant: Data) -> list[Data]:
-    levels = block(contestant, "robustness").get("levels") or []
+def _levels(robustness: Data) -> list[Data]:
+    levels = robustness.get("levels") or []
     return [level for level in levels if level.get("delta") is not None]
 
 
@@ -120,19 +122,23 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _robustness_line(name: str, levels: Sequence[Data], look: str) -> Line:
+def _robustness_line(name: str, robustness: Data, look: str) -> Line:
+    levels = _levels(robustness)
     columns = [
         [_number(level.get(key)) for level in levels] for key in ("delta", "score", "low", "high")
     ]
     x, y, low, high = columns
     words = ", ".join(f"{score:.3g} at {delta:g}" for delta, score in zip(x, y, strict=True))
-    return Line(name, Series(look, x, y, low, high, dots=True), f"{short(name)}: score {words}")
+    spoken = f"{short(name)}: score {words}"
+    area = {"estimate": None, "low": None, "high": None, **block(robustness, "auc")}
+    value = f"area {text.estimate_text(area, decimals=2)}"
+    return Line(name, Series(look, x, y, low, high, dots=True), spoken, value)
 
 
 def _robustness_axes(evaluation: Evaluation, drawn: Sequence[Series]) -> Axes:
-    first = next(c for c in evaluation.contestants if _levels(c))
-    facts, levels = block(first, "robustness"), _levels(first)
-    values = {float(level["delta"]): level.get("value") for level in levels}
+    blocks = [block(c, "robustness") for c in evaluation.contestants]
+    facts = next(found for found in blocks if _levels(found))
+    values = {float(level["delta"]): level.get("value") for level in _levels(facts)}
     ticks = [Tick(d, f"{d:g}", "" if v is None else f"{v:.3g}") for d, v in _thinned(values)]
     unit = f" ({facts['unit']})" if facts.get("unit") else ""
     parameter = f"{facts['parameter']}{unit}" if facts.get("parameter") else "parameter not stored"
@@ -179,7 +185,8 @@ def _arranged(figure: Figure, drawn: Sequence[Line], axes: Axes, key: str) -> Fi
         picture = lines.draw(series, axes, figure.heading, words, key)
         keys = [Key(line.series.look, line.name, note=line.value) for line in drawn]
         return dataclasses.replace(figure, panels=[Panel("", picture)], keys=keys)
-    best = drawn[0]
+    best, labels = drawn[0], f"Along: {axes.x_label}. Up: {axes.y_label}."
+    axes = dataclasses.replace(axes, x_label="", y_label="")
     ghost = dataclasses.replace(best.series, look="ghost", dots=False)
     ghost = dataclasses.replace(
         ghost, low=[math.nan] * len(ghost.x), high=[math.nan] * len(ghost.x)
@@ -190,5 +197,5 @@ def _arranged(figure: Figure, drawn: Sequence[Line], axes: Axes, key: str) -> Fi
         title = f"{figure.heading}: {short(line.name)}"
         picture = lines.draw(own, axes, title, line.text, f"{key}-{place}")
         panels.append(Panel(line.name, picture, line.value))
-    how = f"{figure.how} The grey dashed line repeats the first chart."
+    how = f"{figure.how} The grey dashed line repeats the first chart. {labels}"
     return dataclasses.replace(figure, panels=panels, how=how, kind="multiples")

@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 
 # The tag of the mean return of recent training episodes; stable-baselines3's name.
 RETURN_TAG = "rollout/ep_rew_mean"
-_GRID_POINTS = 60
+_GRID_POINTS = 48
 
 
 @dataclasses.dataclass(frozen=True)

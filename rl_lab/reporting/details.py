@@ -47,7 +47,7 @@ def costs(evaluation: Evaluation) -> Table:
     headings = [
         tables.CONTESTANT,
         *(c for c, _, _ in shown),
-        Column("settings", numeric=False),
+        Column("settings", kind="words"),
         *(c for c, _, _ in frozen),
     ]
     caption = "Training is paid once per seed; a decision is paid at every step"

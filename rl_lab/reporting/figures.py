@@ -66,6 +66,7 @@ class Figure:
         kind: CSS class: `strips`, `scatter`, `single` or `multiples`.
         panels: The charts.
         axis: The shared axis of strips.
+        axis_label: What it counts.
         keys: The legend.
         missing: What is not shown, and why.
     """
@@ -75,6 +76,7 @@ class Figure:
     kind: str
     panels: Sequence[Panel]
     axis: Markup | None = None
+    axis_label: str = ""
     keys: Sequence[Key] = ()
     missing: Sequence[Missing] = ()
 

@@ -17,7 +17,14 @@ from rl_lab.reporting.tables import (
     transposed,
 )
 
-_BEST = "the others are compared with it"
+_HOW = (
+    "brackets hold 95% intervals over training seeds. Score: 0 is random play, 1 is solved."
+    " Success: the share of episodes that reach the solved return. To the best: the difference"
+    " in return on the same episodes, and p its test with Holm's correction. Robustness: the area"
+    " under the score along the shift."
+)
+# The best has no difference to the best; nothing is missing.
+_BEST = Cell("best")
 
 
 def leaderboard(evaluation: Evaluation) -> Table:
@@ -30,24 +37,24 @@ def leaderboard(evaluation: Evaluation) -> Table:
         (Column("rank"), _ranks(contestants)),
         (tables.CONTESTANT, [tables.name(c) for c in contestants]),
         (
-            Column("seeds", "training seeds with all their episodes"),
+            Column("seeds", "trained"),
             [_seeds(c) for c in contestants],
         ),
         *_earned(contestants),
         *_differences(contestants),
-        (Column("decision, µs", "p50 of one decision, p90 below"), _decisions(evaluation)),
+        (Column("decision µs", "p50, p90"), _decisions(evaluation)),
         (
-            Column("robustness", "area under the score along the shift"),
+            Column("robustness", "area"),
             intervals(robustness, [reason(c, "robustness") for c in contestants], 2),
         ),
         (
-            Column("training time", "mean over the seeds"),
+            Column("training time", "per seed"),
             column(training, "seconds", text.duration, no_cost),
         ),
     ]
     columns, cells = [c for c, _ in made], [c for _, c in made]
     caption = "Leaderboard, the highest mean return first"
-    return table("leaderboard", caption, columns, transposed(cells))
+    return table("leaderboard", caption, columns, transposed(cells), _HOW)
 
 
 def _ranks(contestants: Sequence[Data]) -> list[Cell]:
@@ -70,9 +77,9 @@ def _earned(contestants: Sequence[Data]) -> list[tuple[Column, list[Cell]]]:
     rewards = [block(c, "reward") for c in contestants]
     absent = [reason(c, "reward") for c in contestants]
     columns = {
-        "mean": (Column("mean return", "over training seeds, 95% interval below"), None),
-        "score": (Column("score", "0 is random play, 1 is solved"), 2),
-        "success_rate": (Column("success", "share of episodes with the solved return"), 2),
+        "mean": (Column("mean return", "95% interval"), None),
+        "score": (Column("score", "of solved"), 2),
+        "success_rate": (Column("success", "episodes"), 2),
     }
     return [
         (
@@ -87,20 +94,16 @@ def _earned(contestants: Sequence[Data]) -> list[tuple[Column, list[Cell]]]:
 
 def _differences(contestants: Sequence[Data]) -> list[tuple[Column, list[Cell]]]:
     to_best = [block(c, "to_best") for c in contestants]
-    absent = [_no_difference(c, contestants) for c in contestants]
+    absent = [reason(c, "to_best" if block(c, "reward") else "reward") for c in contestants]
     deltas = intervals([block(t, "delta") for t in to_best], absent, sign=True)
     p_values = [_p_value(t, why) for t, why in zip(to_best, absent, strict=True)]
+    scored = [place for place, c in enumerate(contestants) if block(c, "reward")]
+    if scored and not to_best[scored[0]]:
+        deltas[scored[0]] = p_values[scored[0]] = _BEST
     return [
-        (Column("to the best", "paired difference in return, 95% interval below"), deltas),
-        (Column("p", "of that difference, with Holm's correction"), p_values),
+        (Column("to the best", "paired difference"), deltas),
+        (Column("p", "Holm"), p_values),
     ]
-
-
-def _no_difference(contestant: Data, contestants: Sequence[Data]) -> str:
-    scored = [c for c in contestants if block(c, "reward")]
-    if scored and contestant is scored[0]:
-        return _BEST
-    return reason(contestant, "to_best" if block(contestant, "reward") else "reward")
 
 
 def _p_value(to_best: Data, why: str) -> Cell:

@@ -62,8 +62,8 @@ class Axes:
         x: Lowest and highest position.
         y: Lowest and highest number.
         x_ticks: Marks on the horizontal axis.
-        x_label: What is counted along it.
-        y_label: What is counted upwards.
+        x_label: What is counted along it; "" to leave that to the figure.
+        y_label: What is counted upwards; "" likewise.
         references: Number -> name of horizontal lines.
         size: Width and height in pixels.
     """
@@ -78,7 +78,7 @@ class Axes:
 
 
 def axes(
-    series: Sequence[Series], x_label: str, y_label: str, size: tuple[int, int], unit: float = 1.0
+    series: Sequence[Series], x_label: str, y_label: str, size: tuple[int, int], unit: float
 ) -> Axes:
     """Axes on which all of `series` fit, with round ticks.
 
@@ -93,7 +93,7 @@ def axes(
     low, high = min(xs), max(xs)
     if low == high:
         low, high = domain(xs)
-    marks = nice_ticks(low / unit, high / unit, 5)
+    marks = nice_ticks(low / unit, high / unit, size[0] // 80)
     ticks = [Tick(mark * unit, tick_text(mark)) for mark in marks]
     return Axes((low, high), span(series), ticks, x_label, y_label, size=size)
 
@@ -106,45 +106,48 @@ def span(series: Sequence[Series], also: Sequence[float] = ()) -> tuple[float, f
 def draw(series: Sequence[Series], axes: Axes, title: str, text: str, key: str) -> Markup:
     """One chart as SVG; lines to compare with come first, under the others."""
     width, height = axes.size
-    second = any(tick.below for tick in axes.x_ticks)
-    bottom = height - 2.6 * _LINE - (_LINE if second else 0)
+    rows = 1 + any(tick.below for tick in axes.x_ticks) + bool(axes.x_label)
+    bottom = height - 6 - rows * _LINE
     x = Scale(*axes.x, _LEFT, width - _RIGHT)
-    y = Scale(*axes.y, bottom, _TOP)
+    y = Scale(*axes.y, bottom, _TOP if axes.y_label else _TOP / 2)
     parts = [
         *_horizontal_axis(axes, x, bottom),
-        *_vertical_axis(axes, y),
+        *_vertical_axis(axes, y, x.end),
         *(_series(one, x, y) for one in series),
     ]
     return picture(title, text, *parts, key=key, class_="plot", viewBox=f"0 0 {width} {height}")
 
 
 def _horizontal_axis(axes: Axes, x: Scale, bottom: float) -> list[Markup]:
-    width = axes.size[0]
-    parts = [element("line", x1=_LEFT, x2=width - _RIGHT, y1=bottom, y2=bottom, class_="axis")]
-    for tick in axes.x_ticks:
-        place = x(tick.at)
-        parts.append(element("line", x1=place, x2=place, y1=bottom, y2=bottom + 4, class_="axis"))
-        for line, words in enumerate((tick.text, tick.below)):
-            at = {"x": place, "y": bottom + 4 + (line + 0.9) * _LINE, "text_anchor": "middle"}
-            if words:
-                parts.append(element("text", words, **at, class_="tick"))
-    at = {"x": width - _RIGHT, "y": axes.size[1] - 4, "text_anchor": "end"}
-    return [*parts, element("text", axes.x_label, **at, class_="label")]
+    base = coordinate(bottom)
+    marks = "".join(f"M{coordinate(x(tick.at))} {base}v4" for tick in axes.x_ticks)
+    line = element("path", d=f"M{_LEFT} {base}H{coordinate(x.end)}{marks}", class_="axis")
+    texts = [
+        element("text", words, x=x(tick.at), y=bottom + 4 + (row + 0.9) * _LINE)
+        for tick in axes.x_ticks
+        for row, words in enumerate((tick.text, tick.below))
+        if words
+    ]
+    parts = [line, group(texts, text_anchor="middle")]
+    if axes.x_label:
+        at = {"x": x.end, "y": axes.size[1] - 4, "text_anchor": "end"}
+        parts.append(element("text", axes.x_label, **at))
+    return parts
 
 
-def _vertical_axis(axes: Axes, y: Scale) -> list[Markup]:
-    right = axes.size[0] - _RIGHT
-    parts = [element("text", axes.y_label, x=0, y=11, class_="label")]
-    for tick in y.ticks(4):
-        place = y(tick)
-        parts.append(element("line", x1=_LEFT, x2=right, y1=place, y2=place, class_="grid"))
-        at = {"x": _LEFT - 6, "y": place + 4, "text_anchor": "end"}
-        parts.append(element("text", tick_text(tick), **at, class_="tick"))
+def _vertical_axis(axes: Axes, y: Scale, right: float) -> list[Markup]:
+    ticks = y.ticks(4)
+    across = f"H{coordinate(right)}"
+    grid = "".join(f"M{_LEFT} {coordinate(y(tick))}{across}" for tick in ticks)
+    texts = [element("text", tick_text(tick), x=_LEFT - 6, y=y(tick) + 4) for tick in ticks]
+    parts = [element("path", d=grid, class_="grid"), group(texts, text_anchor="end")]
+    if axes.y_label:
+        parts.append(element("text", axes.y_label, x=0, y=11))
     for value, name in axes.references:
-        place = y(value)
-        parts.append(element("line", x1=_LEFT, x2=right, y1=place, y2=place, class_="reference"))
-        at = {"x": right, "y": place - 4, "text_anchor": "end"}
-        parts.append(element("text", name, **at, class_="reference-name"))
+        at = coordinate(y(value))
+        parts.append(element("path", d=f"M{_LEFT} {at}{across}", class_="reference"))
+        place = {"x": right, "y": y(value) - 4, "text_anchor": "end"}
+        parts.append(element("text", name, **place, class_="reference-name"))
     return parts
 
 

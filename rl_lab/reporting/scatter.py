@@ -55,7 +55,7 @@ def figure(evaluation: Evaluation) -> Figure:
         "up is more reward, left is faster. Filled points, joined by the stepped line, are the"
         " Pareto front: nobody else is both faster and better. It is drawn through the"
         " estimates; where the thin bars of two points overlap, their order is not certain.",
-        "scatter",
+        "aside",
         panels,
         keys=[_point_key(place, point) for place, point in enumerate(placed)],
         missing=distinct(missing),
@@ -90,7 +90,9 @@ def letters(place: int) -> str:
 
 def _point_key(place: int, point: Point) -> Key:
     where = "on the front" if point.on_front else "behind the front"
-    return Key(point.look, point.name, letters(place), where)
+    reward = text.estimate_text({"estimate": point.y[0], "low": None, "high": None})
+    values = f"{reward} at {text.latency(point.x[0])}"
+    return Key(point.look, point.name, letters(place), f"{values}, {where}")
 
 
 def _scatter(placed: Sequence[Point]) -> Markup:
@@ -116,15 +118,15 @@ def _scatter_axes(x: Scale, y: Scale) -> list[Markup]:
         at = y(tick)
         parts.append(element("line", x1=x.start, x2=right, y1=at, y2=at, class_="grid"))
         place = {"x": x.start - 6, "y": at + 4, "text_anchor": "end"}
-        parts.append(element("text", tick_text(tick), **place, class_="tick"))
+        parts.append(element("text", tick_text(tick), **place))
     for tick in x.ticks(4):
         at = x(tick)
         parts.append(element("line", x1=at, x2=at, y1=bottom, y2=bottom + 4, class_="axis"))
         place = {"x": at, "y": bottom + 17, "text_anchor": "middle"}
-        parts.append(element("text", text.latency(tick), **place, class_="tick"))
-    parts.append(element("text", "mean return", x=0, y=11, class_="label"))
+        parts.append(element("text", text.latency(tick), **place))
+    parts.append(element("text", "mean return", x=0, y=11))
     place = {"x": right, "y": bottom + 35, "text_anchor": "end"}
-    return [*parts, element("text", "decision time, p90", **place, class_="label")]
+    return [*parts, element("text", "decision time, p90", **place)]
 
 
 def _front_line(placed: Sequence[Point], x: Scale, y: Scale) -> Markup:

@@ -13,8 +13,8 @@ from markupsafe import Markup
 from rl_lab.reporting.svg import Scale, element, percent, picture, tick_text
 
 _START, _END = 3.0, 97.0  # percent
-_HEIGHT = 36
-_DOTS_Y, _BAR_Y, _BAR_HEIGHT = 10, 26, 6
+_HEIGHT = 48
+_MIDDLE, _DOTS_Y, _BAR_Y, _BAR_HEIGHT = 24, 15, 33, 6
 _LEAST_SHARE = 0.2
 
 
@@ -37,7 +37,7 @@ class Strip:
         dots: Text -> number; the text appears when pointed at.
         mark: The main number; None where there is none.
         bar: Ends of the interval; None where there is none.
-        line: Ends of a thin line; None where there is none.
+        line: Ends of a thin line on which all the rest lies; None where there is none.
     """
 
     title: str
@@ -82,7 +82,7 @@ def draw(strip: Strip, axis: Scale, references: Sequence[Reference], key: str) -
 
 
 def _interval(strip: Strip, axis: Scale) -> list[Markup]:
-    middle = _BAR_Y + _BAR_HEIGHT / 2
+    middle = _MIDDLE if strip.line else _BAR_Y
     parts = []
     if strip.line:
         start, end = (percent(axis(value)) for value in strip.line)
@@ -90,24 +90,26 @@ def _interval(strip: Strip, axis: Scale) -> list[Markup]:
     if strip.bar:
         low, high = (axis(value) for value in strip.bar)
         box = {"x": percent(low), "width": percent(max(high - low, 0.15))}
-        parts.append(element("rect", **box, y=_BAR_Y, height=_BAR_HEIGHT, rx=2, class_="bar"))
+        y = middle - _BAR_HEIGHT // 2
+        parts.append(element("rect", **box, y=y, height=_BAR_HEIGHT, rx=2, class_="bar"))
     if strip.mark is not None:
-        parts.append(_vertical(axis(strip.mark), _BAR_Y - 4, _BAR_Y + _BAR_HEIGHT + 4, "mark"))
+        parts.append(_vertical(axis(strip.mark), middle - 7, middle + 7, "mark"))
     return parts
 
 
 def _dots(strip: Strip, axis: Scale) -> list[Markup]:
     """Dots; those that would hide each other are spread upwards and downwards."""
-    places = {text: axis(value) for text, value in strip.dots.items()}
     lanes: dict[int, int] = {}
     parts = []
-    for text, place in places.items():
-        near = round(place / 1.2)
-        lane = lanes[near] = lanes.get(near, -1) + 1
-        offset = ((lane + 1) // 2) * (4.0 if lane % 2 else -4.0)
-        y = _DOTS_Y + max(-6.0, min(6.0, offset))
-        dot = element("circle", element("title", text), cx=percent(place), cy=y, r=4, class_="dot")
-        parts.append(dot)
+    for text, value in strip.dots.items():
+        place, y = axis(value), float(_MIDDLE)
+        if not strip.line:
+            near = round(place / 1.2)
+            lane = lanes[near] = lanes.get(near, -1) + 1
+            offset = ((lane + 1) // 2) * (4.0 if lane % 2 else -4.0)
+            y = _DOTS_Y + max(-8.0, min(8.0, offset))
+        title = element("title", text)
+        parts.append(element("circle", title, cx=percent(place), cy=y, r=4, class_="dot"))
     return parts
 
 
@@ -117,17 +119,13 @@ def _vertical(place: float, top: float, bottom: float, look: str) -> Markup:
 
 
 def draw_axis(
-    axis: Scale,
-    references: Sequence[Reference],
-    label: str,
-    text: Mapping[float, str] | None = None,
+    axis: Scale, references: Sequence[Reference], text: Mapping[float, str] | None = None
 ) -> Markup:
-    """The shared axis: names of the reference lines, ticks, and what is counted.
+    """The shared axis: ticks, and names of the reference lines.
 
     Args:
         axis: The scale.
         references: Lines to name.
-        label: What is counted, with its unit.
         text: Tick -> its text; round numbers by default.
     """
     ticks = text or {tick: tick_text(tick) for tick in axis.ticks()}
@@ -135,13 +133,14 @@ def draw_axis(
     for tick, words in ticks.items():
         parts.append(_vertical(axis(tick), 0, 5, "axis"))
         at = {"x": percent(axis(tick)), "y": 18, "text_anchor": "middle"}
-        parts.append(element("text", words, **at, class_="tick"))
-    parts.append(element("text", label, x="100%", y=35, text_anchor="end", class_="label"))
+        parts.append(element("text", words, **at))
     ordered = sorted(references, key=lambda r: axis(r.value))
-    for place, reference in enumerate(ordered):
-        parts.append(_reference_name(axis(reference.value), reference.label, place, len(ordered)))
-    size = {"class_": "strip-axis", "width": "100%", "height": 56}
-    return element("svg", *parts, aria_hidden="true", **size)
+    for order, reference in enumerate(ordered):
+        parts.append(_reference_name(axis(reference.value), reference.label, order, len(ordered)))
+    height = 40 if references else 22
+    return element(
+        "svg", *parts, class_="strip-axis", width="100%", height=height, aria_hidden="true"
+    )
 
 
 def _reference_name(place: float, label: str, order: int, count: int) -> Markup:
@@ -151,5 +150,5 @@ def _reference_name(place: float, label: str, order: int, count: int) -> Markup:
         anchor = "end"
     if place < 25 or (count == 2 and order == 1 and place < 75):
         anchor = "start"
-    at = {"x": percent(place), "y": 52, "text_anchor": anchor}
+    at = {"x": percent(place), "y": 36, "text_anchor": anchor}
     return element("text", label, **at, class_="reference-name")

@@ -25,8 +25,11 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     ]
+    start = Markup("<{}{}").format(Markup(name), Markup("").join(parts))
+    if not children:
+        return start + Markup("/>")
     inner = Markup("").join(escape(child) for child in children)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), Markup("").join(parts), inner)
+    return start + Markup(">{}</{}>").format(inner, Markup(name))
 
 
 def _value(value: object) -> str:

@@ -33,11 +33,17 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column's heading, what it means, and whether it holds numbers."""
+    """A column.
+
+    Attributes:
+        heading: What it holds.
+        meaning: A few words on it.
+        kind: CSS class: `number`, `name` (of a contestant) or `words`.
+    """
 
     heading: str
     meaning: str = ""
-    numeric: bool = True
+    kind: str = "number"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +55,15 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
+    how: str = ""
 
 
 def table(
-    key: str, caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]
+    key: str,
+    caption: str,
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell]],
+    how: str = "",
 ) -> Table:
     """A table whose missing cells point to their reasons."""
     reasons = list(dict.fromkeys(cell.missing for row in rows for cell in row if cell.missing))
@@ -60,7 +71,7 @@ def table(
         [dataclasses.replace(c, note=reasons.index(c.missing) + 1) if c.missing else c for c in row]
         for row in rows
     ]
-    return Table(key, caption, columns, noted, reasons)
+    return Table(key, caption, columns, noted, reasons, how)
 
 
 def words(value: object, below: str = "", why: str = "not stored") -> Cell:
@@ -154,5 +165,5 @@ def whys(blocks: Sequence[Data], key: str, missing: Sequence[str]) -> list[str]:
     return [reason(b, key) if b else why for b, why in zip(blocks, missing, strict=True)]
 
 
-CONTESTANT = Column("contestant", numeric=False)
+CONTESTANT = Column("contestant", kind="name")
 NO_COST = "its training is not known here"

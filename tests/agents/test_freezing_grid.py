@@ -171,9 +171,7 @@ def assert_equal(agent: sb3.Sb3Agent, steps: int = 1, count: int = 64) -> Frozen
     batches = [spaces.draw(traced.observation_space, count, generator) for _ in range(steps)]
     masks = None
     if traced.action_masks:
-        masks = [
-            freezing.random_masks(policy.card.action_space, count, generator) for _ in batches
-        ]
+        masks = [freezing.random_masks(policy.card.action_space, count, generator) for _ in batches]
     expected = traced.predict(batches, masks)
     state: Any = ()
     for t, batch in enumerate(batches):
@@ -245,9 +243,7 @@ def test_gsde(algorithm: str, squash: bool) -> None:
 @pytest.mark.parametrize("action", ["box", "discrete"])
 @pytest.mark.parametrize("layers", [1, 2])
 def test_forty_recurrent_steps_with_restarts(action: str, layers: int) -> None:
-    agent = make_agent(
-        "recurrent_ppo", "box", action, policy_kwargs={"n_lstm_layers": layers}
-    )
+    agent = make_agent("recurrent_ppo", "box", action, policy_kwargs={"n_lstm_layers": layers})
     policy = freezing.freeze(agent.policy(), FACTS)
     numbers, mine, theirs = np.random.default_rng(0), None, None
     starts = np.ones(3, bool)

@@ -32,7 +32,7 @@ def run(options: Options, words: list[str]) -> int:
     which = typed.value(data["which"], str, "which")
     if which not in _FOLDERS:
         raise BadInput(f"which={which}", "final or best")
-    source, target = Path(str(data["run"])), Path(str(data["to"]))
+    source, target = paths.one(str(data["run"])), Path(str(data["to"]))
     runs.require_complete(source)
     paths.require_writable(target)
     policy = load_policy(source / _FOLDERS[which])

@@ -5,8 +5,6 @@ usage: rl-lab report evaluation=FOLDER
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rl_lab import paths
 from rl_lab.cli import leaderboard
 from rl_lab.cli.options import Options
@@ -19,7 +17,7 @@ def run(options: Options, words: list[str]) -> int:
     given = only(words, {"evaluation": None})["evaluation"]
     if given is None:
         raise BadInput("no evaluation=", "evaluation=FOLDER", "`rl-lab list` shows them.")
-    folder = Path(given)
+    folder = paths.one(given)
     if not (folder / paths.SCORES).is_file():
         raise BadInput(
             f"{folder} holds no evaluation",

@@ -19,8 +19,6 @@ from rl_lab import listing, paths
 from rl_lab.errors import BadInput
 from rl_lab.listing import tables
 
-NOW = time.time()
-
 
 def run(output: Path, seed: int = 0, status: str = "complete", **changes: Any) -> Path:
     folder = output / "train" / "CartPole-v1" / "ppo-1a2b3c4d" / f"seed_{seed}"
@@ -43,12 +41,12 @@ def run(output: Path, seed: int = 0, status: str = "complete", **changes: Any) -
 
 def beat(folder: Path, age_s: float, **changes: Any) -> None:
     data = {"step": 20_000, "steps": 50_000, "steps_per_second": 1000.0, "episode_return": 123.4}
-    data |= {"seconds": 20.0, "updated": NOW - age_s}
+    data |= {"seconds": 20.0, "updated": time.time() - age_s}
     (folder / "progress.json").write_text(json.dumps({**data, **changes}))
 
 
 def aged(path: Path, age_s: float) -> None:
-    os.utime(path, (NOW - age_s, NOW - age_s))
+    os.utime(path, (time.time() - age_s, time.time() - age_s))
 
 
 def only_run(output: Path) -> listing.RunRow:
@@ -184,10 +182,12 @@ def test_the_table_fits_a_terminal_and_says_where_runs_are(
     monkeypatch.chdir(tmp_path)
     beat(run(tmp_path / "outputs", 1, "running", steps=0), 1.0)
     run(tmp_path / "outputs", 2)
+    for card in tmp_path.rglob("run.json"):
+        aged(card, 7200.0)
     shown = text(listing.table(listing.rows(tmp_path / "outputs")), 80)
     lines = [" ".join(line.split()) for line in shown.splitlines()]
-    assert "running CartPole-v1 ppo-1a2b3c4d 1 20k/50k 1000 123.4 30s 0s" in lines
-    assert "complete CartPole-v1 ppo-1a2b3c4d 2 50k 2500 - - 0s" in lines
+    assert "running CartPole-v1 ppo-1a2b3c4d 1 20k/50k 1000 123.4 30s 2h" in lines
+    assert "complete CartPole-v1 ppo-1a2b3c4d 2 50k 2500 - - 2h" in lines
     assert "in outputs/train/ENVIRONMENT/AGENT/seed_SEED" in lines
 
 

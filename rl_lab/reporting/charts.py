@@ -121,7 +121,7 @@ def _with_strips(
         for place, (name, value, strip) in enumerate(rows)
     ]
     drawn = strips.draw_axis(axis, shown, ticks)
-    missing = [*figure.missing, *(Missing(r.label, "outside the axis") for r in left_out)]
+    missing = [*figure.missing, *(Missing(r.label, "it lies outside the axis") for r in left_out)]
     return dataclasses.replace(figure, panels=panels, axis=drawn, axis_label=label, missing=missing)
 
 

@@ -143,7 +143,7 @@ def _robustness_axes(evaluation: Evaluation, drawn: Sequence[Series]) -> Axes:
     unit = f" ({facts['unit']})" if facts.get("unit") else ""
     parameter = f"{facts['parameter']}{unit}" if facts.get("parameter") else "parameter not stored"
     shift = facts.get("shift") or "shift"
-    label = f"magnitude of {shift}; below it {parameter}"
+    label = f"magnitude of {shift}, with {parameter} below"
     deltas = [value for one in drawn for value in one.x]
     width = max(deltas) - min(deltas) or 1.0
     return Axes(
@@ -180,6 +180,10 @@ def _size(drawn: Sequence[Series]) -> tuple[int, int]:
 def _arranged(figure: Figure, drawn: Sequence[Line], axes: Axes, key: str) -> Figure:
     """All lines in one chart where they can be told apart, else one chart each."""
     series = [line.series for line in drawn]
+    shared = {line.value for line in drawn}
+    if len(drawn) > 1 and len(shared) == 1 and any(shared):
+        figure = dataclasses.replace(figure, how=f"{figure.how} Each shows {shared.pop()}.")
+        drawn = [dataclasses.replace(line, value="") for line in drawn]
     if _together(series):
         words = ". ".join(line.text for line in drawn)
         picture = lines.draw(series, axes, figure.heading, words, key)

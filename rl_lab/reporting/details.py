@@ -27,30 +27,29 @@ def costs(evaluation: Evaluation) -> Table:
     contestants = evaluation.contestants
     training = [block(c, "training") for c in contestants]
     whys = [tables.NO_COST] * len(contestants)
-    shown: list[tuple[Column, str, Any]] = [
-        (Column("training time", "mean over the seeds"), "seconds", text.duration),
-        (Column("CPU time", "mean over the seeds"), "cpu_seconds", text.duration),
-        (Column("peak memory", "of the training process"), "peak_memory_bytes", text.size),
-        (Column("environment steps"), "steps", text.count),
-        (Column("gradient updates"), "gradient_updates", text.count),
+    trained: list[tuple[Column, str, Any]] = [
+        (Column("training time", "per seed"), "seconds", text.duration),
+        (Column("CPU time", "per seed"), "cpu_seconds", text.duration),
+        (Column("peak memory", "in training"), "peak_memory_bytes", text.size),
+        (Column("steps", "of training"), "steps", text.count),
+        (Column("updates", "by gradient"), "gradient_updates", text.count),
     ]
     frozen: list[tuple[Column, str, Any]] = [
-        (Column("frozen policy", "size of its graph"), "graph_bytes", text.size),
+        (Column("policy", "frozen, on disk"), "graph_bytes", text.size),
         (Column("parameters"), "parameters", text.count),
-        (Column("loading"), "load_s", lambda s: text.latency(s * 1e6)),
-        (Column("one decision", "p50"), "p50_us", text.latency),
+        (Column("loading", "once"), "load_s", lambda s: text.latency(s * 1e6)),
+        (Column("decision", "p50"), "p50_us", text.latency),
     ]
-    cells = [[tables.name(c) for c in contestants]]
-    cells += [column(training, key, show, whys) for _, key, show in shown]
-    cells += [[words(t.get("settings"), why=tables.NO_COST) for t in training]]
+    cells = [
+        [
+            words(c.get("name"), t.get("settings") or "")
+            for c, t in zip(contestants, training, strict=True)
+        ]
+    ]
+    cells += [column(training, key, show, whys) for _, key, show in trained]
     cells += [_timed(evaluation, key, show) for _, key, show in frozen]
-    headings = [
-        tables.CONTESTANT,
-        *(c for c, _, _ in shown),
-        Column("settings", kind="words"),
-        *(c for c, _, _ in frozen),
-    ]
-    caption = "Training is paid once per seed; a decision is paid at every step"
+    headings = [tables.CONTESTANT, *(c for c, _, _ in trained), *(c for c, _, _ in frozen)]
+    caption = "Training is paid once per seed, a decision at every step"
     return table("costs", caption, headings, transposed(cells))
 
 

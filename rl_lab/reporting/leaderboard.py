@@ -78,8 +78,8 @@ def _earned(contestants: Sequence[Data]) -> list[tuple[Column, list[Cell]]]:
     absent = [reason(c, "reward") for c in contestants]
     columns = {
         "mean": (Column("mean return", "95% interval"), None),
-        "score": (Column("score", "of solved"), 2),
-        "success_rate": (Column("success", "episodes"), 2),
+        "score": (Column("score", "solved is 1"), 2),
+        "success_rate": (Column("success", "of episodes"), 2),
     }
     return [
         (

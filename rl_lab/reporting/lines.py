@@ -107,7 +107,7 @@ def draw(series: Sequence[Series], axes: Axes, title: str, text: str, key: str) 
     """One chart as SVG; lines to compare with come first, under the others."""
     width, height = axes.size
     rows = 1 + any(tick.below for tick in axes.x_ticks) + bool(axes.x_label)
-    bottom = height - 6 - rows * _LINE
+    bottom = height - 10 - rows * _LINE
     x = Scale(*axes.x, _LEFT, width - _RIGHT)
     y = Scale(*axes.y, bottom, _TOP if axes.y_label else _TOP / 2)
     parts = [

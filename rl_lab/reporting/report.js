@@ -2,7 +2,8 @@
   "use strict";
 
   const text = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
-  const isMissing = (cell) => !cell || cell.classList.contains("missing");
+  const isMissing = (cell) =>
+    !cell || cell.matches(".missing, .number:not([data-value])");
 
   // Missing cells stay last in both directions.
   function compare(a, b, direction) {
@@ -76,6 +77,9 @@
 
   document.querySelectorAll("table[id]").forEach((table) => {
     if (table.querySelector("th[data-heading]")) makeSortable(table);
+  });
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("details").forEach((block) => { block.open = true; });
   });
   document.querySelectorAll("button.copy").forEach((button) => {
     button.hidden = false;

@@ -15,7 +15,8 @@ from rl_lab.reporting.svg import Scale, element, percent, picture, tick_text
 _START, _END = 3.0, 97.0  # percent
 _HEIGHT = 48
 _MIDDLE, _DOTS_Y, _BAR_Y, _BAR_HEIGHT = 24, 15, 33, 6
-_LEAST_SHARE = 0.2
+# References may not press the data into less of the axis than this.
+_LEAST_SHARE = 0.35
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,7 @@ def visible(
 
 def draw(strip: Strip, axis: Scale, references: Sequence[Reference], key: str) -> Markup:
     """One row as SVG."""
-    lines = [_vertical(axis(r.value), 0, _HEIGHT, "reference") for r in references]
+    lines = [_vertical(axis(r.value), 0, "100%", "reference") for r in references]
     parts = [*lines, *_interval(strip, axis), *_dots(strip, axis)]
     attributes = {"class_": f"strip {strip.look}", "width": "100%", "height": _HEIGHT}
     return picture(strip.title, strip.text, *parts, key=key, **attributes)
@@ -113,7 +114,7 @@ def _dots(strip: Strip, axis: Scale) -> list[Markup]:
     return parts
 
 
-def _vertical(place: float, top: float, bottom: float, look: str) -> Markup:
+def _vertical(place: float, top: float, bottom: float | str, look: str) -> Markup:
     x = percent(place)
     return element("line", x1=x, x2=x, y1=top, y2=bottom, class_=look)
 

@@ -19,7 +19,7 @@ class Cell:
         below: A second, quieter line.
         value: The stored number, for sorting and copying; None for text.
         ends: Ends of its interval.
-        missing: Why there is nothing; "" where there is something.
+        missing: Why there is nothing, or no interval; "" where nothing is missing.
         note: Number of that reason below the table.
     """
 
@@ -38,7 +38,7 @@ class Column:
     Attributes:
         heading: What it holds.
         meaning: A few words on it.
-        kind: CSS class: `number`, `name` (of a contestant) or `words`.
+        kind: CSS class: `number`, or `name` of a contestant.
     """
 
     heading: str
@@ -127,7 +127,7 @@ def _interval(estimate: Data, why: str, digits: int, sign: bool) -> Cell:
         return Cell("", missing=estimate.get("method") or why)
     shown = text.fixed(middle, digits, sign)
     if low is None or high is None:
-        return Cell(shown, "no interval", middle)
+        return Cell(shown, "no interval", middle, missing=estimate.get("method") or why)
     below = f"[{text.fixed(low, digits, sign)}, {text.fixed(high, digits, sign)}]"
     return Cell(shown, below, middle, (low, high))
 

@@ -107,8 +107,11 @@ def test_an_evaluation_holds_what_the_formats_page_says(lab: Path) -> None:
 def test_evaluate_report_list_and_replay_need_no_training_library(lab: Path) -> None:
     code = (
         "import sys\n"
-        "for name in ('torch', 'stable_baselines3', 'sb3_contrib'):\n"
-        "    sys.modules[name] = None\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'stable_baselines3', 'sb3_contrib'):\n"
+        "            raise ImportError(f'{name} is blocked')\n"
+        "sys.meta_path.insert(0, Block())\n"
         "from rl_lab.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
@@ -143,7 +146,7 @@ def test_a_sweep_runs_what_is_missing_and_names_what_fails(
     out = capsys.readouterr().out
     assert "3 runs, 2 complete already" in out
     assert "1 of 1 jobs done" in out
-    words = "train -m agent=ppo seed=0 training.steps=600 agent.batch_size=-1,8"
+    words = "train -m agent=ppo seed=0 training.steps=600 agent.batch_size=-1,8 output=other"
     assert cli.main(words.split()) == 1
     captured = capsys.readouterr()
     assert "1 of 2 jobs done" in captured.out

@@ -12,6 +12,8 @@ from rl_lab import paths
 from rl_lab.cli.options import Options
 from rl_lab.errors import EXIT_DONE, BadInput
 
+_PLAIN_WIDTH = 160  # of a pipe or a file, which has no width of its own
+
 
 def run(options: Options, words: list[str]) -> int:
     """List; returns the exit code."""
@@ -37,5 +39,8 @@ def run(options: Options, words: list[str]) -> int:
     if not any(rows):
         print(f"nothing in {folder} yet; `rl-lab train` makes a first run")
         return EXIT_DONE
-    Console().print(listing.table(rows))
+    screen = Console()
+    if not screen.is_terminal:
+        screen = Console(width=_PLAIN_WIDTH)
+    screen.print(listing.table(rows))
     return EXIT_DONE

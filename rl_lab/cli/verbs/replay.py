@@ -26,7 +26,7 @@ from rl_lab import files, frozen_policy, paths, records, replay, runs, seeding
 from rl_lab.cli import config, typed
 from rl_lab.cli.options import Options
 from rl_lab.environments import register
-from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
+from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput, Failed
 from rl_lab.frozen_policy import load_policy
 from rl_lab.replay import Replay
 from rl_lab.replay.drawing import has_display
@@ -55,10 +55,20 @@ def run(options: Options, words: list[str]) -> int:
     if data["to"] is not None:
         paths.require_writable(Path(str(data["to"])))
     faithful = True
+    if given[0] in ("run", "policy") and data["episodes"] != 1 and _is_file(data["to"]):
+        raise BadInput(
+            f"episodes={data['episodes']} into the one file {data['to']}",
+            "a folder for several episodes",
+            "Give to=FOLDER, or episodes=1.",
+        )
     for episode in _episodes(given[0], data, imports):
         print(_line(episode))
         faithful &= _show(episode, data, imports, recorded=given[0] == "file")
     return EXIT_DONE if faithful else EXIT_FAILED
+
+
+def _is_file(to: object) -> bool:
+    return to is not None and Path(str(to)).suffix != ""
 
 
 def _episodes(source: str, data: Mapping[str, Any], imports: tuple[str, ...]) -> Iterator[Replay]:
@@ -90,8 +100,16 @@ def _picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> 
     mine = [r for r in records.read(folder / paths.EPISODES) if r.contestant == name]
     chosen = replay.pick(mine, str(data["pick"] or "best"))
     for place in scores["contestants"][names.index(name)]["policies"]:
-        if frozen_policy.read_card(Path(place)).training_seed == chosen.training_seed:
-            return replay.record(load_policy(place), chosen.evaluation_seed, imports=imports)
+        if frozen_policy.read_card(Path(place)).training_seed != chosen.training_seed:
+            continue
+        episode = replay.record(load_policy(place), chosen.evaluation_seed, imports=imports)
+        if episode.episode_return != chosen.episode_return:
+            raise Failed(
+                f"the episode now returns {episode.episode_return:g}, not {chosen.episode_return:g}",
+                "the policy and the environment of the evaluation",
+                "Evaluate again: the policy, the environment or a library has changed.",
+            )
+        return episode
     raise BadInput(
         f"the policy of {name}, training seed {chosen.training_seed}, is gone",
         f"the folders that {folder / paths.SCORES} names",

@@ -52,7 +52,7 @@ def build(
         "contestants": blocks,
         "verdict": verdict(blocks),
         "failures": [],
-        "command": "rl-lab evaluate runs=outputs/train/CartPole-v1 name=demo evaluation.episodes=20",
+        "command": "rl-lab evaluate runs=outputs/train/CartPole-v1 name=demo",
         "versions": {
             "python": "3.12.4",
             "rl-lab": "0.1.0",

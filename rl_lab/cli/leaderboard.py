@@ -44,7 +44,9 @@ def _table(rows: list[dict[str, str]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in rows[0] if rows else ():
         text = heading in ("contestant", "agent")
-        table.add_column(heading, justify="left" if text else "right")
+        # Headings may wrap, cells may not.
+        widest = max(len(row[heading]) for row in rows)
+        table.add_column(heading, justify="left" if text else "right", min_width=widest)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row.values()))
     return table

@@ -24,8 +24,7 @@ def reward(evaluation: Evaluation) -> Figure:
         name = str(contestant.get("name"))
         strip = _reward_strip(contestant, look[name])
         if isinstance(strip, Strip):
-            mean = {"estimate": None, "low": None, "high": None, **mean_of(contestant)}
-            rows.append((name, text.estimate_text(mean), strip))
+            rows.append((name, text.estimate(mean_of(contestant)), strip))
         else:
             missing.append(Missing(name, strip))
     figure = Figure(

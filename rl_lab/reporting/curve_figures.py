@@ -11,7 +11,7 @@ from rl_lab.reporting import curves, lines, text
 from rl_lab.reporting.curves import Band, Curve
 from rl_lab.reporting.figures import Figure, Key, Missing, Panel, distinct, looks, short
 from rl_lab.reporting.lines import Axes, Series, Tick
-from rl_lab.reporting.stored import Data, Evaluation, block, reason
+from rl_lab.reporting.stored import Data, Evaluation, block, levels_of, reason
 
 _TOGETHER_SIZE = (420, 270)
 _MULTIPLE_SIZE = (320, 200)
@@ -94,7 +94,7 @@ def robustness(evaluation: Evaluation) -> Figure:
     drawn, missing = [], []
     for contestant in evaluation.contestants:
         name, stored = str(contestant.get("name")), block(contestant, "robustness")
-        if _levels(stored):
+        if levels_of(stored):
             drawn.append(_robustness_line(name, stored, look[name]))
         else:
             missing.append(Missing(name, reason(contestant, "robustness")))
@@ -113,32 +113,26 @@ def robustness(evaluation: Evaluation) -> Figure:
     return _arranged(figure, drawn, axes, "robustness")
 
 
-def _levels(robustness: Data) -> list[Data]:
-    levels = robustness.get("levels") or []
-    return [level for level in levels if level.get("delta") is not None]
-
-
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
 def _robustness_line(name: str, robustness: Data, look: str) -> Line:
-    levels = _levels(robustness)
+    levels = levels_of(robustness)
     columns = [
         [_number(level.get(key)) for level in levels] for key in ("delta", "score", "low", "high")
     ]
     x, y, low, high = columns
     words = ", ".join(f"{score:.3g} at {delta:g}" for delta, score in zip(x, y, strict=True))
     spoken = f"{short(name)}: score {words}"
-    area = {"estimate": None, "low": None, "high": None, **block(robustness, "auc")}
-    value = f"area {text.estimate_text(area, decimals=2)}"
+    value = f"area {text.estimate(block(robustness, 'auc'), decimals=2)}"
     return Line(name, Series(look, x, y, low, high, dots=True), spoken, value)
 
 
 def _robustness_axes(evaluation: Evaluation, drawn: Sequence[Series]) -> Axes:
     blocks = [block(c, "robustness") for c in evaluation.contestants]
-    facts = next(found for found in blocks if _levels(found))
-    values = {float(level["delta"]): level.get("value") for level in _levels(facts)}
+    facts = next(found for found in blocks if levels_of(found))
+    values = {float(level["delta"]): level.get("value") for level in levels_of(facts)}
     ticks = [Tick(d, f"{d:g}", "" if v is None else f"{v:.3g}") for d, v in _thinned(values)]
     unit = f" ({facts['unit']})" if facts.get("unit") else ""
     parameter = f"{facts['parameter']}{unit}" if facts.get("parameter") else "parameter not stored"

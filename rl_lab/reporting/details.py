@@ -8,7 +8,7 @@ from typing import Any
 
 from rl_lab.records import EpisodeRecord
 from rl_lab.reporting import tables, text
-from rl_lab.reporting.stored import Data, Evaluation, block, reason
+from rl_lab.reporting.stored import Data, Evaluation, block, levels_of, reason
 from rl_lab.reporting.tables import (
     Cell,
     Column,
@@ -28,17 +28,17 @@ def costs(evaluation: Evaluation) -> Table:
     training = [block(c, "training") for c in contestants]
     whys = [tables.NO_COST] * len(contestants)
     trained: list[tuple[Column, str, Any]] = [
-        (Column("training time", "per seed"), "seconds", text.duration),
-        (Column("CPU time", "per seed"), "cpu_seconds", text.duration),
-        (Column("peak memory", "in training"), "peak_memory_bytes", text.size),
+        (Column("training time", "per seed", stored="s"), "seconds", text.duration),
+        (Column("CPU time", "per seed", stored="s"), "cpu_seconds", text.duration),
+        (Column("peak memory", "in training", stored="bytes"), "peak_memory_bytes", text.size),
         (Column("steps", "of training"), "steps", text.count),
         (Column("updates", "by gradient"), "gradient_updates", text.count),
     ]
     frozen: list[tuple[Column, str, Any]] = [
-        (Column("policy", "frozen, on disk"), "graph_bytes", text.size),
+        (Column("policy", "frozen, on disk", stored="bytes"), "graph_bytes", text.size),
         (Column("parameters"), "parameters", text.count),
-        (Column("loading", "once"), "load_s", lambda s: text.latency(s * 1e6)),
-        (Column("decision", "p50"), "p50_us", text.latency),
+        (Column("loading", "once", stored="s"), "load_s", lambda s: text.latency(s * 1e6)),
+        (Column("decision", "p50", stored="µs"), "p50_us", text.latency),
     ]
     cells = [
         [
@@ -89,7 +89,7 @@ def robustness(evaluation: Evaluation) -> Table | None:
     """Scores at each level of the shift; None where nobody has any."""
     contestants = evaluation.contestants
     blocks = [block(c, "robustness") for c in contestants]
-    levels = {lv["delta"]: lv.get("value") for b in blocks for lv in b.get("levels") or []}
+    levels = {lv["delta"]: lv.get("value") for b in blocks for lv in levels_of(b)}
     if not levels:
         return None
     whys = [reason(c, "robustness") for c in contestants]
@@ -117,7 +117,7 @@ def robustness(evaluation: Evaluation) -> Table | None:
 
 
 def _level(robustness: Data, delta: float) -> Data:
-    levels = [lv for lv in robustness.get("levels") or [] if lv["delta"] == delta]
+    levels = [lv for lv in levels_of(robustness) if lv["delta"] == delta]
     return {**levels[0], "estimate": levels[0].get("score")} if levels else {}
 
 

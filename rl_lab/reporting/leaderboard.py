@@ -48,7 +48,7 @@ def leaderboard(evaluation: Evaluation) -> Table:
             intervals(robustness, [reason(c, "robustness") for c in contestants], 2),
         ),
         (
-            Column("training time", "per seed"),
+            Column("training time", "per seed", stored="s"),
             column(training, "seconds", text.duration, no_cost),
         ),
     ]

@@ -90,7 +90,7 @@ def letters(place: int) -> str:
 
 def _point_key(place: int, point: Point) -> Key:
     where = "on the front" if point.on_front else "behind the front"
-    reward = text.estimate_text({"estimate": point.y[0], "low": None, "high": None})
+    reward = text.estimate({"estimate": point.y[0]})
     values = f"{reward} at {text.latency(point.x[0])}"
     return Key(point.look, point.name, letters(place), f"{values}, {where}")
 

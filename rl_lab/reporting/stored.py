@@ -102,6 +102,12 @@ def mean_of(contestant: Data) -> Data:
     return block(block(contestant, "reward"), "mean")
 
 
+def levels_of(robustness: Data) -> list[Data]:
+    """The levels of a shift that are known."""
+    levels = robustness.get("levels") or []
+    return [level for level in levels if level.get("delta") is not None]
+
+
 def reason(data: Data, key: str) -> str:
     """Why `data[key]` is null, as stored beside it."""
     return str(data.get(f"{key}_reason") or NOT_STORED)

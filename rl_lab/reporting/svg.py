@@ -136,8 +136,8 @@ def tick_text(value: float) -> str:
     """A round number, short: 250, 20k, 1.5M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
-            return f"{value / (1e3 if letter == 'k' else size):g}{letter}"
-    return f"{value:g}"
+            return f"{value / (1e3 if letter == 'k' else size):.10g}{letter}"
+    return f"{value:.10g}"
 
 
 def points(xs: Sequence[float], ys: Sequence[float]) -> str:

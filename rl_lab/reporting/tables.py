@@ -39,11 +39,13 @@ class Column:
         heading: What it holds.
         meaning: A few words on it.
         kind: CSS class: `number`, or `name` of a contestant.
+        stored: Unit of the stored numbers, where they are shown in others.
     """
 
     heading: str
     meaning: str = ""
     kind: str = "number"
+    stored: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

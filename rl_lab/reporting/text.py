@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rl_lab.comparison.wording import duration, estimate_text, fixed
 
 __all__ = [
     "count",
     "duration",
-    "estimate_text",
+    "estimate",
     "fixed",
     "latency",
     "places",
@@ -30,6 +31,16 @@ def places(values: Iterable[float | None]) -> int:
     while digits < _MOST_PLACES and any(round(value, digits) == 0 for value in visible):
         digits += 1
     return digits
+
+
+def estimate(interval: Mapping[str, Any], decimals: int | None = None) -> str:
+    """An interval as "451.2 [402.3, 500.1]"; "451.2" without both ends."""
+    middle, low, high = (interval.get(key) for key in ("estimate", "low", "high"))
+    if middle is None:
+        return "missing"
+    if low is None or high is None:
+        low = high = None
+    return estimate_text({"estimate": middle, "low": low, "high": high}, decimals=decimals)
 
 
 def tenths(value: float) -> str:

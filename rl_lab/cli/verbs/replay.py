@@ -105,7 +105,7 @@ def _picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> 
         episode = replay.record(load_policy(place), chosen.evaluation_seed, imports=imports)
         if episode.episode_return != chosen.episode_return:
             raise Failed(
-                f"the episode now returns {episode.episode_return:g}, not {chosen.episode_return:g}",
+                f"the episode returns {episode.episode_return:g}, not {chosen.episode_return:g}",
                 "the policy and the environment of the evaluation",
                 "Evaluate again: the policy, the environment or a library has changed.",
             )

@@ -1,0 +1,111 @@
+"""Training runs end cleanly, however they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl_lab import cli, runs
+from rl_lab.errors import BadInput
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "rl_lab", "train", "training.steps=1_000_000", *words]
+    return subprocess.Popen(
+        command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def wait_for_heartbeat(folder: Path) -> Path:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if found := list(folder.rglob("progress.json")):
+            return found[0].parent
+        time.sleep(0.05)
+    raise AssertionError("the run never showed a sign of life")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_ends_a_run_cleanly(number: int, tmp_path: Path) -> None:
+    process = start(tmp_path)
+    run = wait_for_heartbeat(tmp_path)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert runs.status(run) == "interrupted"
+
+
+def test_two_processes_never_write_to_one_run(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    try:
+        wait_for_heartbeat(tmp_path)
+        second = start(tmp_path)
+        _, errors = second.communicate(timeout=120)
+        assert second.returncode == 2
+        assert "another process is training in" in errors
+        assert process.poll() is None, "the first goes on undisturbed"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_killed_run_does_not_block_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start(tmp_path, "agent=a2c", "training.steps=2_000", "training.n_envs=1")
+    run = wait_for_heartbeat(tmp_path)
+    process.kill()
+    process.communicate()
+    monkeypatch.chdir(tmp_path)
+    words = "train training.steps=2_000 agent=a2c training.n_envs=1"
+    assert cli.main(words.split()) == 0
+    assert runs.status(run) == "complete"
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps == sorted(steps), "nothing of the killed attempt is left"
+
+
+def test_a_job_killed_hard_costs_only_itself(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rl_lab", "train", "-m", "launcher.jobs=2", "seed=0"]
+    command += ["agent=a2c", "training.n_envs=1", "training.steps=1_000_000,1_500"]
+    sweep = subprocess.Popen(
+        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    victim = None
+    deadline = time.monotonic() + 120
+    while victim is None and time.monotonic() < deadline:
+        found = subprocess.run(
+            ["pgrep", "-P", str(sweep.pid), "-f", "training.steps=1000000"],
+            capture_output=True,
+            text=True,
+        )
+        victim = int(found.stdout.split()[0]) if found.stdout else None
+        time.sleep(0.1)
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    out, errors = sweep.communicate(timeout=120)
+    assert sweep.returncode == 1
+    assert "1 of 2 jobs done" in out
+    assert "killed by signal 9" in errors
+
+
+def card(folder: Path, **changes: Any) -> Path:
+    folder.mkdir()
+    runs.write(folder, {"status": "complete", **changes})
+    return folder
+
+
+def test_only_complete_runs_pass(tmp_path: Path) -> None:
+    assert runs.require_complete(card(tmp_path / "a"))["status"] == "complete"
+    with pytest.raises(BadInput, match="is failed"):
+        runs.require_complete(card(tmp_path / "b", status="failed"))

@@ -42,6 +42,7 @@ def build(
         rows += episodes(name, np.round(returns))
         blocks.append(contestant(name, np.round(returns), place, shift))
         blocks[-1]["runs"] = [write_run(folder, name, seed, level, rng) for seed in range(seeds)]
+    blocks.sort(key=lambda block: -block["reward"]["mean"]["estimate"])
     for block in blocks[1:]:
         block["to_best"] = difference(blocks[0], block)
     scores = {
@@ -53,12 +54,7 @@ def build(
         "verdict": verdict(blocks),
         "failures": [],
         "command": "rl-lab evaluate runs=outputs/train/CartPole-v1 name=demo",
-        "versions": {
-            "python": "3.12.4",
-            "rl-lab": "0.1.0",
-            "gymnasium": "1.2.0",
-            "torch": "2.13.0",
-        },
+        "versions": {"python": "3.12.4", "rl-lab": "0.1.0", "torch": "2.13.0"},
     }
     write(folder, scores)
     records.write(folder / "episodes.csv", rows)
@@ -95,7 +91,7 @@ def verdict(blocks: Sequence[dict[str, Any]]) -> str:
     return f"{first['name']} beats {second['name']} by {margin} over {seeds} training seeds."
 
 
-def interval(values: np.ndarray, digits: int = 12) -> dict[str, Any]:
+def interval(values: np.ndarray) -> dict[str, Any]:
     mean, half = float(values.mean()), None
     if len(values) > 1:
         half = 2.2 * float(values.std(ddof=1)) / len(values) ** 0.5

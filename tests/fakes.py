@@ -88,7 +88,20 @@ class Endless(Countdown):
         return np.zeros_like(observation), reward, False, False, info
 
 
-for _name, _kind in (("Countdown", Countdown), ("Faulty", Faulty), ("Endless", Endless)):
+class Masked(Countdown):
+    """Allows action 0 only in even steps and action 1 only in odd ones; raises otherwise."""
+
+    def action_masks(self) -> np.ndarray:
+        return np.array([self._step % 2 == 0, self._step % 2 == 1])
+
+    def step(self, action: Any) -> Any:
+        if not self.action_masks()[action]:
+            raise ValueError(f"action {action} is forbidden now")
+        return super().step(action)
+
+
+_KINDS = {"Countdown": Countdown, "Faulty": Faulty, "Endless": Endless, "Masked": Masked}
+for _name, _kind in _KINDS.items():
     if f"Fake{_name}-v0" not in gymnasium.registry:
         gymnasium.register(f"Fake{_name}-v0", entry_point=_kind)
 

@@ -15,7 +15,9 @@ from rl_lab import cli, paths, spaces
 CONF = paths.conf_dir()
 NEEDS = {"LunarLander": "Box2D", "BipedalWalker": "Box2D", "-v5": "mujoco"}
 # Shorter than a rollout of the algorithm's default, which is what a budget is rounded up to.
-SHORT = {"ppo": ["agent.n_steps=32", "agent.batch_size=32"]}
+SHORT = {
+    agent: ["agent.n_steps=32", "agent.batch_size=32"] for agent in ("ppo", "trpo", "recurrent_ppo")
+}
 
 
 def names(group: str) -> list[str]:
@@ -26,6 +28,12 @@ def read(path: str) -> Any:
     return OmegaConf.to_container(OmegaConf.load(CONF / f"{path}.yaml"))
 
 
+CORE = ("a2c", "ddpg", "dqn", "ppo", "sac", "td3")
+# One environment for each kind of action; the core agents meet all environments.
+CONTRIB = ("ars", "crossq", "maskable_ppo", "qrdqn", "recurrent_ppo", "tqc", "trpo")
+CONTRIB_ENVIRONMENTS = ("CartPole-v1", "Pendulum-v1")
+
+
 def legal_pairs() -> list[tuple[str, str]]:
     pairs = []
     for environment in names("env"):
@@ -33,7 +41,9 @@ def legal_pairs() -> list[tuple[str, str]]:
             continue
         kind = "discrete" if environment in DISCRETE else "box"
         for agent in names("agent"):
-            if kind in read(f"agent/{agent}")["action_spaces"]:
+            if agent in CONTRIB and environment not in CONTRIB_ENVIRONMENTS:
+                continue
+            if agent != "maskable_ppo" and kind in read(f"agent/{agent}")["action_spaces"]:
                 pairs.append((environment, agent))
     return pairs
 
@@ -50,9 +60,10 @@ def require(environment: str) -> None:
 def test_the_pairs_are_as_many_as_shipped() -> None:
     # 4 environments with discrete actions, 7 with continuous ones.
     assert len([e for e in names("env") if e != "any"]) == 11
-    agents = [a for a in names("agent") if a in {"ppo", "a2c", "dqn", "sac", "td3", "ddpg"}]
-    assert len(agents) == 6
-    assert len([p for p in legal_pairs() if p[1] in agents]) == 4 * 3 + 7 * 5
+    assert names("agent") == sorted([*CORE, *CONTRIB])
+    assert len([p for p in legal_pairs() if p[1] in CORE]) == 4 * 3 + 7 * 5
+    # On CartPole qrdqn, trpo, ars, recurrent_ppo; on Pendulum tqc, crossq, trpo, ars, recurrent_ppo.
+    assert len([p for p in legal_pairs() if p[1] in CONTRIB]) == 4 + 5
 
 
 @pytest.mark.parametrize("environment", sorted(e for e in names("env") if e != "any"))
@@ -78,6 +89,20 @@ def test_a_pair_trains_freezes_and_is_evaluated(
     scores = json.loads((tmp_path / "outputs/evaluate/e/scores.json").read_text())
     assert [c["name"] for c in scores["contestants"]] == [agent]
     assert scores["contestants"][0]["reward"]["mean"]["estimate"] is not None
+
+
+def test_masks_reach_training_and_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The environment raises at a forbidden action, so an unmasked decision cannot pass unseen.
+    monkeypatch.chdir(tmp_path)
+    words = "train env=FakeMasked-v0 agent=maskable_ppo env.imports=[fakes] debug=smoke"
+    short = ["agent.n_steps=32", "agent.batch_size=32"]
+    assert cli.main([*words.split(), *short]) == 0
+    words = "evaluate runs=outputs imports=[fakes] evaluation=quick name=e"
+    assert cli.main([*words.split(), "evaluation.speed.calls=0"]) == 0
+    assert cli.main(["train", "agent=maskable_ppo", "debug=smoke"]) == 2
+    assert "has no action_masks()" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("experiment", names("experiment"))

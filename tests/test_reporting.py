@@ -1,24 +1,20 @@
-"""The report shows what is stored, nothing else runs in it, and what is missing says why."""
+"""The report shows what is stored, and nothing else runs in it."""
 
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import fake_evaluation as fake
 import pytest
+from report_pages import ends, report, rows, shows
 
 from rl_lab import comparison, files, records
 from rl_lab.environments import Anchors
-from rl_lab.errors import BadInput
 from rl_lab.reporting import write_report
 
 HOSTILE = [
@@ -29,87 +25,11 @@ HOSTILE = [
     "שלום مرحبا",
     "</title></style><svg onload=alert(1)>",
 ]
-VOID = {"meta"}
-
-
-class Page(HTMLParser):
-    """All elements with their attributes and text, in the order of the page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self._open: list[int] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.texts.append("")
-        if tag not in VOID:
-            self._open.append(len(self.elements) - 1)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self.texts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.elements[self._open.pop()][0] == tag, f"</{tag}> closes another element"
-
-    def handle_data(self, data: str) -> None:
-        for place in self._open:
-            self.texts[place] += data
-
-    def all(self, tag: str, **wanted: str) -> list[tuple[dict[str, str | None], str]]:
-        found = zip(self.elements, self.texts, strict=True)
-        return [
-            (attrs, " ".join(text.split()))
-            for (name, attrs), text in found
-            if name == tag and all(attrs.get(key) == value for key, value in wanted.items())
-        ]
-
-
-def report(folder: Path) -> Page:
-    return Page(write_report(folder).read_text(encoding="utf-8"))
-
-
-def rows(page: Page, key: str) -> list[dict[str, tuple[dict[str, str | None], str]]]:
-    """A table's rows: heading -> (attributes, text)."""
-    start = next(i for i, (t, a) in enumerate(page.elements) if t == "table" and a.get("id") == key)
-    headings: list[str] = []
-    found: list[dict[str, Any]] = []
-    for (tag, attrs), text in zip(page.elements[start + 1 :], page.texts[start + 1 :], strict=True):
-        if tag == "table":
-            break
-        if tag == "th" and attrs.get("scope") == "col":
-            headings.append(str(attrs["data-heading"]).split(" (")[0])
-        elif tag == "tr":
-            found.append({})
-        elif tag == "td" or attrs.get("scope") == "row":
-            found[-1][headings[len(found[-1])]] = (attrs, " ".join(text.split()))
-    return [row for row in found if row]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "outputs" / "evaluate" / "demo"
-
-
-def shows(cell: tuple[dict[str, str | None], str], value: float, ends: Any = None) -> None:
-    """The cell holds the number exactly, and shows it rounded correctly."""
-    attrs, text = cell
-    assert float(attrs["data-value"] or "nan") == value
-    numbers = re.findall(r"[-+]?\d[\d,]*\.?\d*", text)
-    expected = [value, *(ends or ())]
-    for number, stored in zip(numbers, expected, strict=False):
-        decimals = len(number.partition(".")[2])
-        assert float(number.replace(",", "")) == pytest.approx(stored, abs=0.5001 * 10**-decimals)
-    if ends:
-        assert [float(attrs[key] or "nan") for key in ("data-low", "data-high")] == list(ends)
-        assert len(numbers) == 3
-
-
-def ends(data: dict[str, Any]) -> tuple[float, float]:
-    return data["low"], data["high"]
 
 
 def test_the_leaderboard_shows_the_stored_numbers(folder: Path) -> None:
@@ -218,149 +138,6 @@ def test_nothing_is_loaded_from_elsewhere(folder: Path) -> None:
     fake.build(folder, fake.names(2))
     raw = write_report(folder).read_text(encoding="utf-8")
     assert not re.search(r"https?://|//[a-z]+\.|url\(|@import|\bsrc=", raw)
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 5, 20])
-@pytest.mark.parametrize("seeds", [1, 5])
-def test_any_number_of_contestants(folder: Path, count: int, seeds: int) -> None:
-    fake.build(folder, fake.names(count), seeds=seeds)
-    page = report(folder)
-    assert len(rows(page, "leaderboard")) == max(count, 1)
-    assert (folder / "report.html").stat().st_size < 400_000
-    pictures = page.all("svg", role="img")
-    assert all(attrs["aria-labelledby"] and attrs["aria-describedby"] for attrs, _ in pictures)
-    ids = [attrs["id"] for _, attrs in page.elements if attrs.get("id")]
-    assert len(ids) == len(set(ids))
-    assert len(page.all("caption")) == len(page.all("table"))
-    figures = [text for _, text in page.all("figure")]
-    assert all(("How to read it:" in text) != ("Missing:" in text) for text in figures)
-    assert ("the evaluation has no contestants" in figures[0]) == (count == 0)
-
-
-def test_what_is_missing_says_why(folder: Path) -> None:
-    scores = fake.build(folder, fake.names(3), speed=False, shift=False)
-    lost = scores["contestants"][2]
-    lost |= {"reward": None, "reward_reason": "none of 5 training seeds has all 20 episodes"}
-    lost |= {"to_best": None, "training": None}
-    scores["contestants"][1]["runs"] = ["nowhere/seed_0"]
-    scores |= {"anchors": None, "command": None, "versions": None}
-    fake.write(folder, scores)
-    (folder / "episodes.csv").unlink()
-    page = report(folder)
-    table = rows(page, "leaderboard")
-    for cell in ("decision µs", "robustness"):
-        assert table[0][cell][1].startswith("missing")
-    for cell in ("rank", "mean return", "score", "success", "training time"):
-        assert table[2][cell][1].startswith("missing")
-        assert "data-value" not in table[2][cell][0]
-    (body,) = (text for _, text in page.all("body"))
-    for why in (
-        "there is no speed.json",
-        "there is no episodes.csv",
-        "no shift was evaluated",
-        "none of 5 training seeds has all 20 episodes",
-        "the run folder nowhere/seed_0 is not here",
-        "its training is not known here",
-        "Missing: not stored in scores.json",
-        "no anchors are known for this environment",
-    ):
-        assert why in body, why
-    assert [attrs["href"] for attrs, _ in page.all("a")][-1] == "scores.json"
-
-
-def test_a_single_seed_has_no_interval_and_says_so(folder: Path) -> None:
-    fake.build(folder, fake.names(2), seeds=1)
-    page = report(folder)
-    cell = rows(page, "leaderboard")[0]["mean return"]
-    assert "no interval" in cell[1]
-    assert "data-low" not in cell[0]
-    (body,) = (text for _, text in page.all("body"))
-    assert "no interval from one training seed" in body
-    assert "about this checkpoint, not about its algorithm" in body
-
-
-def test_warnings_and_failures_are_shown(folder: Path) -> None:
-    scores = fake.build(folder, fake.names(2))
-    name = scores["contestants"][0]["name"]
-    scores["contestants"][0]["reward"]["per_seed"]["0"] += 1.0
-    scores["contestants"][0]["training_seeds"].append(5)
-    scores["failures"] = [{"contestant": name, "training_seed": 5, "message": "it broke"}]
-    fake.write(folder, scores)
-    speed = files.read_json(folder / "speed.json")
-    speed["contestants"][name]["deadline_miss_rate"] = 0.125
-    files.write_json(folder / "speed.json", speed)
-    page = report(folder)
-    ((_, warnings),) = page.all("ul", **{"class": "warnings"})
-    assert f"{name}: misses the deadline of one control period in 12.50%" in warnings
-    assert f"{name}: only 5 of 6 training seeds have all their episodes" in warnings
-    assert f"{name}: mean return of seed 0: scores.json says" in warnings
-    assert warnings.count(name) == 3
-    assert "it broke" in page.all("table", id="failures")[0][1]
-
-
-def test_a_broken_speed_file_is_a_reason_and_no_crash(folder: Path) -> None:
-    fake.build(folder, fake.names(1))
-    for content in ("{", '{"format_version": 2}', "[]"):
-        (folder / "speed.json").write_text(content)
-        (body,) = (text for _, text in report(folder).all("body"))
-        assert "speed.json" in body
-        assert str(folder) not in body
-
-
-def test_without_scores_there_is_no_report(folder: Path) -> None:
-    with pytest.raises(BadInput):
-        write_report(folder)
-    fake.build(folder, fake.names(1))
-    files.write_json(folder / "scores.json", {"format_version": 2})
-    with pytest.raises(BadInput, match="format_version 2"):
-        write_report(folder)
-
-
-def holes(data: Any) -> Iterator[Any]:
-    """The same data with each of its parts missing in turn: null, or not there at all."""
-    places: list[tuple[Any, ...]] = []
-
-    def visit(part: Any, path: tuple[Any, ...]) -> None:
-        if path:
-            places.append(path)
-        keys = (
-            part if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else ()
-        )
-        for key in keys:
-            visit(part[key], (*path, key))
-
-    visit(data, ())
-    for path in places:
-        for gone in (False, True):
-            if path in (("format_version",), ("contestants", 0)) or isinstance(path[-1], int):
-                continue
-            changed = copy.deepcopy(data)
-            parent = changed
-            for key in path[:-1]:
-                parent = parent[key]
-            if gone:
-                del parent[path[-1]]
-            else:
-                parent[path[-1]] = None
-            yield changed
-
-
-def test_any_part_may_be_missing(folder: Path) -> None:
-    scores = fake.build(folder, fake.names(2))
-    for contestant in scores["contestants"]:
-        contestant["runs"] = []
-    scores["contestants"][0]["robustness"]["levels"] = scores["contestants"][0]["robustness"][
-        "levels"
-    ][:2]
-    del scores["contestants"][1]["reward"], scores["contestants"][1]["robustness"]
-    (folder / "episodes.csv").unlink()
-    for changed in holes(scores):
-        fake.write(folder, changed)
-        write_report(folder)
-    fake.write(folder, scores)
-    for changed in holes(files.read_json(folder / "speed.json")):
-        files.write_json(folder / "speed.json", changed)
-        write_report(folder)
 
 
 def test_equal_files_give_equal_bytes_also_after_a_move(tmp_path: Path, folder: Path) -> None:

@@ -46,6 +46,7 @@ def make(
         BadInput: The algorithm refuses the spaces or a hyperparameter.
     """
     kind = resolve(algorithm)
+    _require_masks(kind, make_env)
     env = _vectorize(make_env, training, hyperparameters.get("gamma") or 0.99)
     try:
         model = kind(
@@ -64,6 +65,20 @@ def make(
             "Look at the agent.* and training.* values of this run.",
         ) from error
     return Sb3Agent(model, algorithm)
+
+
+def _require_masks(kind: Any, make_env: Callable[[], gymnasium.Env[Any, Any]]) -> None:
+    if "Maskable" not in kind.__name__:
+        return
+    env = make_env()
+    has_masks = env.has_wrapper_attr("action_masks")
+    env.close()
+    if not has_masks:
+        raise BadInput(
+            f"{env.spec.id if env.spec else env} has no action_masks()",
+            "an environment that says which actions are allowed",
+            "Use agent=ppo, or add action_masks() to the environment or to a wrapper of it.",
+        )
 
 
 def resolve(path: str) -> Any:

@@ -9,11 +9,17 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.distributions import (
+    DiagGaussianDistribution,
+    SquashedDiagGaussianDistribution,
+)
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env import VecNormalize
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from rl_lab.agent import StateSpec
+
+_LIBRARIES = ("stable_baselines3.", "sb3_contrib.")
 
 
 class Normalizer(torch.nn.Module):
@@ -132,6 +138,8 @@ class ActingPath(torch.nn.Module):
 
     low: torch.Tensor
     high: torch.Tensor
+    half_range: torch.Tensor
+    centre: torch.Tensor
 
     def __init__(
         self,
@@ -150,8 +158,12 @@ class ActingPath(torch.nn.Module):
         self.box = isinstance(action_space, gymnasium.spaces.Box)
         self.binary = isinstance(action_space, gymnasium.spaces.MultiBinary)
         if isinstance(action_space, gymnasium.spaces.Box):
-            self.register_buffer("low", torch.from_numpy(action_space.low.copy()))
-            self.register_buffer("high", torch.from_numpy(action_space.high.copy()))
+            low, high = action_space.low.astype(np.float64), action_space.high.astype(np.float64)
+            half = ((high - low) / 2).astype(action_space.dtype)
+            centre = ((high + low) / 2).astype(action_space.dtype)
+            bounds = {"low": action_space.low.copy(), "high": action_space.high.copy()}
+            for name, array in {**bounds, "half_range": half, "centre": centre}.items():
+                self.register_buffer(name, torch.from_numpy(array))
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         """Act on a batch."""
@@ -173,7 +185,7 @@ class ActingPath(torch.nn.Module):
             masks: Any = queue.pop(0)
             action = self.policy._predict(observation, True, masks)  # type: ignore[call-arg]
         else:
-            action = self.policy._predict(observation, deterministic=True)
+            action = _deterministic(self.policy, observation)
         action = self._to_space(action)
         return (action, *following) if following else action
 
@@ -194,8 +206,30 @@ class ActingPath(torch.nn.Module):
             return action.to(torch.int8) if self.binary else action.long()
         action = action.reshape(-1, *self.low.shape)
         if self.squashes:
-            return (self.low + 0.5 * (action + 1.0) * (self.high - self.low)).to(self.low.dtype)
+            # The library's low + (action + 1) / 2 * (high - low), in half of the operations.
+            return action.to(self.low.dtype) * self.half_range + self.centre
         return action.to(self.low.dtype).clamp(self.low, self.high)
+
+
+def _deterministic(policy: Any, observation: Any) -> Any:
+    """The policy's deterministic action before it is brought into the space.
+
+    The libraries build a whole distribution to ask for its mode. Where policy and distribution
+    are their own Gaussian ones, the mode is the mean (or its tanh), which the network gives
+    directly; everything else takes the general way.
+    """
+    actor = getattr(policy, "actor", policy)
+    distribution = type(getattr(actor, "action_dist", None))
+    if not all(type(part).__module__.startswith(_LIBRARIES) for part in (policy, actor)):
+        return policy._predict(observation, deterministic=True)
+    if distribution is SquashedDiagGaussianDistribution:
+        return torch.tanh(actor.get_action_dist_params(observation)[0])
+    if distribution is DiagGaussianDistribution and isinstance(policy, ActorCriticPolicy):
+        features = super(ActorCriticPolicy, policy).extract_features(
+            observation, policy.pi_features_extractor
+        )
+        return policy.action_net(policy.mlp_extractor.forward_actor(features))
+    return policy._predict(observation, deterministic=True)
 
 
 def states(policy: BasePolicy, parts: Mapping[str | None, Part]) -> tuple[StateSpec, ...]:

@@ -101,8 +101,8 @@ def robustness(evaluation: Evaluation) -> Figure:
     figure = Figure(
         "Score along the shift",
         "left is the training context, right its far end; 1 is a solved task and 0 random play."
-        " The slower a line falls, the better its policy copes; the band is the 95% interval over"
-        " training seeds, and a single seed has none.",
+        " The slower a line falls, the better its policy copes; the band is the 95% interval,"
+        " as in the leaderboard.",
         "aside",
         (),
         missing=distinct(missing),

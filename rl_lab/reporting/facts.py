@@ -46,8 +46,8 @@ def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def labels(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Contestant and the line that states its numbers, method and scope."""
+def labels(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
+    """Contestant and the lines that state its numbers with their method and scope."""
     found = []
     for contestant in evaluation.contestants:
         parts = [
@@ -56,8 +56,8 @@ def labels(evaluation: Evaluation) -> list[tuple[str, str]]:
             block(block(contestant, "robustness"), "auc"),
         ]
         name = str(contestant.get("name"))
-        found += [(name, str(part["label"])) for part in parts if part.get("label")]
-    return found
+        found.append((name, [str(part["label"]) for part in parts if part.get("label")]))
+    return [(name, lines) for name, lines in found if lines]
 
 
 def warnings(evaluation: Evaluation) -> list[tuple[str, str]]:

@@ -18,7 +18,8 @@ from rl_lab.reporting.tables import (
 )
 
 _HOW = (
-    "brackets hold 95% intervals over training seeds. Score: 0 is random play, 1 is solved."
+    "brackets hold 95% intervals, over training seeds where there are several, else over episodes."
+    " Score: 0 is random play, 1 is solved."
     " Success: the share of episodes that reach the solved return. To the best: the difference"
     " in return on the same episodes, and p its test with Holm's correction. Robustness: the area"
     " under the score along the shift."

@@ -2,8 +2,7 @@
   "use strict";
 
   const text = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
-  const isMissing = (cell) =>
-    !cell || cell.matches(".missing, .number:not([data-value])");
+  const isMissing = (cell) => !cell || cell.matches(".missing, .number:not([data-value])");
 
   // Missing cells stay last in both directions.
   function compare(a, b, direction) {
@@ -43,9 +42,7 @@
     return [...row.cells].flatMap((cell, column) => {
       const ends = withEnds[column];
       if (isMissing(cell)) return ends ? ["", "", ""] : [""];
-      if (!("value" in cell.dataset)) {
-        return [harmless(text(cell.querySelector(".name") || cell))];
-      }
+      if (!("value" in cell.dataset)) return [harmless(text(cell.querySelector(".name")))];
       const { value, low = "", high = "" } = cell.dataset;
       return ends ? [value, low, high] : [value];
     });
@@ -70,14 +67,11 @@
     } catch {
       note = "The browser does not allow copying";
     }
-    const before = button.textContent;
     button.textContent = note;
-    setTimeout(() => { button.textContent = before; }, 1500);
+    setTimeout(() => { button.textContent = "Copy as TSV"; }, 1500);
   }
 
-  document.querySelectorAll("table[id]").forEach((table) => {
-    if (table.querySelector("th[data-heading]")) makeSortable(table);
-  });
+  document.querySelectorAll("table:has(th[data-heading])").forEach(makeSortable);
   addEventListener("beforeprint", () => {
     document.querySelectorAll("details").forEach((block) => { block.open = true; });
   });

@@ -158,8 +158,10 @@ def column(
 
 def name(contestant: Data) -> Cell:
     """Who it is, with agent and algorithm below."""
-    facts = [contestant.get(key) for key in ("agent", "algorithm")]
-    return words(contestant.get("name"), " · ".join(str(fact) for fact in facts if fact))
+    own, agent = contestant.get("name"), contestant.get("agent")
+    algorithm = str(contestant.get("algorithm") or "").rpartition(".")[2]
+    facts = [agent if agent != own else "", algorithm]
+    return words(own, " · ".join(str(fact) for fact in facts if fact))
 
 
 def whys(blocks: Sequence[Data], key: str, missing: Sequence[str]) -> list[str]:

@@ -22,13 +22,15 @@ PAIRS = (
 )
 HEAD = """# Results
 
-Every row: the tuned settings of `conf/tuned/`, three training seeds, each final policy frozen and
-run deterministically on 100 evaluation seeds that no training has seen. The interval is a 95 % t
-interval over the training seeds; "reached" counts those whose mean return is at least the
-threshold. Made by `make results`.
+Every row: the tuned settings of `conf/tuned/`, three training seeds, each policy frozen and run
+deterministically on 100 evaluation seeds that no training has seen. `final` is the policy at the
+end of training, `best` the snapshot with the highest mean return on the run's ten selection seeds,
+which are neither training nor evaluation seeds. The interval is a 95 % t interval over the
+training seeds; "reached" counts those whose mean return is at least the threshold. Made by
+`make results`.
 
-| environment | agent | steps | threshold | return per seed | mean | reached | time per seed |
-|---|---|---|---|---|---|---|---|
+| environment | agent | policy | steps | threshold | return per seed | mean | reached | time per seed |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -38,20 +40,21 @@ def lab(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "rl_lab", *words], check=True)
 
 
-def row(environment: str, agent: str, threshold: float) -> str:
+def row(environment: str, agent: str, threshold: float, which: str) -> str:
     """Train and evaluate one pair; its line of the table."""
     output = f"output={OUTPUT}"
     lab("train", "-m", f"env={environment}", f"agent={agent}", f"seed={SEEDS}", output)
     (recipe,) = (OUTPUT / "train" / environment).glob(f"{agent}-*")
-    name = f"{environment}-{agent}"
-    lab("evaluate", f"runs={recipe}", "evaluation.episodes=100", f"name={name}", output)
+    name = f"{environment}-{agent}-{which}"
+    words = (f"runs={recipe}", f"which={which}", f"name={name}", "evaluation.episodes=100")
+    lab("evaluate", *words, output)
     scores = json.loads((OUTPUT / "evaluate" / name / "scores.json").read_text())
     (contestant,) = scores["contestants"]
     reward, training = contestant["reward"], contestant["training"]
     per_seed = reward["per_seed"].values()
     mean = reward["mean"]
     return (
-        f"| {environment} | {agent} | {training['steps']:,.0f} | {threshold:g} "
+        f"| {environment} | {agent} | {which} | {training['steps']:,.0f} | {threshold:g} "
         f"| {', '.join(f'{value:.1f}' for value in per_seed)} "
         f"| {mean['estimate']:.1f} [{mean['low']:.1f}, {mean['high']:.1f}] "
         f"| {sum(value >= threshold for value in per_seed)} of {len(per_seed)} "
@@ -61,7 +64,7 @@ def row(environment: str, agent: str, threshold: float) -> str:
 
 def main() -> None:
     """Make the page."""
-    rows = [row(*pair) for pair in PAIRS]
+    rows = [row(*pair, which) for pair in PAIRS for which in ("final", "best")]
     PAGE.write_text(HEAD + "".join(rows), encoding="utf-8")
     print(f"written: {PAGE}")
 

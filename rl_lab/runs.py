@@ -16,6 +16,8 @@ from rl_lab import files, paths
 from rl_lab.errors import BadInput
 
 FORMAT_VERSION = 1
+# Of a run's two frozen policies, the word for it and its folder.
+POLICIES = {"final": "policy", "best": "best"}
 RUNNING, COMPLETE, FAILED, INTERRUPTED = "running", "complete", "failed", "interrupted"
 _KEPT_ON_RESTART = (paths.RUN_LOG, "run.lock")
 

@@ -59,15 +59,21 @@ class Failure:
     message: str
 
 
-def find_policies(places: Iterable[Path]) -> tuple[list[Path], list[Failure]]:
+def find_policies(places: Iterable[Path], which: str = "final") -> tuple[list[Path], list[Failure]]:
     """Frozen policies at the given places: policies, runs, or folders of runs.
 
+    Args:
+        places: Where to look.
+        which: Of each run, the `final` policy or the `best` on its selection seeds.
+
     Returns:
-        The policies' folders (for a run its final policy), and the runs that are not complete.
+        The policies' folders, and the runs that are not complete.
 
     Raises:
         BadInput: A place does not exist or holds nothing, or is itself a run that is incomplete.
     """
+    if which not in runs.POLICIES:
+        raise BadInput(f"which={which}", " or ".join(runs.POLICIES))
     found: list[Path] = []
     unfinished: list[Failure] = []
     for place in places:
@@ -86,7 +92,7 @@ def find_policies(places: Iterable[Path]) -> tuple[list[Path], list[Failure]]:
         for run in candidates:
             try:
                 runs.require_complete(run)
-                found.append(run / "policy")
+                found.append(run / runs.POLICIES[which])
             except BadInput as error:
                 unfinished.append(_unfinished(run, error))
     if not found:

@@ -15,7 +15,7 @@ from rl_lab import episodes, frozen_policy, provenance, runs, seeding
 from rl_lab.agent import Agent, TracedPolicy
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
-from rl_lab.tracking import EventWriter, MetricsLog, NullWriter
+from rl_lab.tracking import EventWriter, MetricsLog, NullWriter, tags
 from rl_lab.training.plan import RunPlan
 
 Freeze = Callable[[TracedPolicy, Mapping[str, Any]], FrozenPolicy]
@@ -62,7 +62,7 @@ class Recorder:
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Keep one log point."""
-        self._return = values.get("rollout/ep_rew_mean", self._return)
+        self._return = values.get(tags.EPISODE_RETURN, self._return)
         self._log.append(step, time.monotonic() - self._start, values)
         self._events.scalars(step, values)
         self._heartbeat(step)
@@ -84,8 +84,8 @@ class Recorder:
         if not self._selection:
             frozen_policy.save(policy, self._plan.folder / "best")
         self._agent.save(self._plan.folder / "checkpoints" / f"step-{self._step:09d}")
-        scores = {"selection/mean_return": self._best[0]} if self._selection else {}
-        self._events.hparams(_flat(self._plan.config), scores)
+        scores = {tags.BEST_RETURN: self._best[0]} if self._selection else {}
+        self._events.hparams(_hyperparameters(self._plan), scores)
 
     def _select(self, step: int) -> None:
         policy = self._frozen(step)
@@ -93,7 +93,8 @@ class Recorder:
         returns, lengths = zip(*(self._episode(policy, seed) for seed in seeds), strict=True)
         mean = statistics.fmean(returns)
         self._selection.append({"step": step, "mean_return": mean})
-        values = {"eval/mean_reward": mean, "eval/mean_ep_length": statistics.fmean(lengths)}
+        length = statistics.fmean(lengths)
+        values = {tags.SELECTION_RETURN: mean, tags.SELECTION_LENGTH: length}
         self.metrics(step, values)
         # At equal return the later snapshot has learned from more.
         if mean >= self._best[0]:
@@ -155,6 +156,15 @@ class Recorder:
             "machine": provenance.machine(),
         }
         runs.write(plan.folder, data)
+
+
+def _hyperparameters(plan: RunPlan) -> dict[str, str | bool | int | float]:
+    """What a person would compare runs by."""
+    agent = {
+        k: v for k, v in plan.config["agent"].items() if k not in ("_target_", "action_spaces")
+    }
+    chosen = {"agent": agent, "training": dataclasses.asdict(plan.training), "seed": plan.seed}
+    return _flat({"env": plan.environment.id, **chosen})
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str | bool | int | float]:

@@ -83,9 +83,9 @@ def register(packages: Iterable[str]) -> None:
             importlib.import_module(package)
         except ImportError as error:
             raise BadInput(
-                f"env.imports names {package!r}, which cannot be imported: {error}",
+                f"package {package!r} cannot be imported: {error}",
                 "an installed package that registers environments",
-                "Install it in this environment, or take it out of env.imports.",
+                "Install it where rl-lab is installed, or take it out of the imports.",
             ) from error
 
 
@@ -107,7 +107,7 @@ def require_known(environment: str) -> None:
         f"unknown environment {environment!r}",
         "a registered Gymnasium id",
         closest(environment, gymnasium.registry)
-        or "`rl-lab list env` shows those with a configuration; env.imports=[PACKAGE] adds yours.",
+        or "If a package of yours registers it, name that: imports=[PACKAGE].",
     )
 
 
@@ -219,10 +219,11 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._step += 1
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
+            finite = math.isfinite(reward)
         except Exception as error:
             raise self._fault(f"raised {type(error).__name__}: {error}") from error
         self._check(observation)
-        if not math.isfinite(reward):
+        if not finite:
             raise self._fault(f"returned the reward {reward}")
         return observation, reward, terminated, truncated, info
 
@@ -247,6 +248,24 @@ def observation_fault(space: gymnasium.Space[Any], observation: Any) -> str:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         return "returned an observation with NaN or infinite values"
     return ""
+
+
+def require_supported(env: gymnasium.Env[Any, Any]) -> None:
+    """Refuse an environment whose spaces cannot be learned in and frozen.
+
+    Raises:
+        BadInput: A space is of another kind, or its numbers are of a type that is not supported.
+    """
+    _, action = space_data(env)
+    space = env.action_space
+    whole = action["kind"] == "box" and not np.issubdtype(space.dtype, np.floating)
+    narrow = action["kind"] == "multi_discrete" and space.dtype != np.int64
+    if whole or narrow:
+        raise BadInput(
+            f"actions of the type {space.dtype} in {space}",
+            "float32 or float64 for Box, int64 for MultiDiscrete",
+            "Wrap the environment with gymnasium.wrappers.TransformAction.",
+        )
 
 
 def space_data(env: gymnasium.Env[Any, Any]) -> tuple[spaces.SpaceData, spaces.SpaceData]:

@@ -13,7 +13,7 @@ import numpy as np
 from rl_lab import environments, seeding
 from rl_lab.environments import EnvironmentRecipe, observation_fault
 from rl_lab.errors import BadInput, EnvironmentFault
-from rl_lab.frozen_policy import FrozenPolicy
+from rl_lab.frozen_policy import Card, FrozenPolicy
 from rl_lab.spaces import difference, to_data
 
 Transition = tuple[Any, Any, float, bool, bool]
@@ -127,15 +127,15 @@ def run_episode(
     return Episode(total, length, bool(last[3]), bool(last[4]))
 
 
-def require_fit(env: gymnasium.Env[Any, Any], policy: FrozenPolicy) -> None:
+def require_fit(env: gymnasium.Env[Any, Any], card: Card) -> None:
     """Refuse a policy whose spaces are not those of the live environment.
 
     Raises:
         BadInput: They differ; names the first field that does.
     """
     pairs = (
-        ("observation space", policy.card.observation_space, env.observation_space),
-        ("action space", policy.card.action_space, env.action_space),
+        ("observation space", card.observation_space, env.observation_space),
+        ("action space", card.action_space, env.action_space),
     )
     for name, expected, space in pairs:
         if text := difference(expected, to_data(space), name):
@@ -144,7 +144,7 @@ def require_fit(env: gymnasium.Env[Any, Any], policy: FrozenPolicy) -> None:
                 "the spaces it was trained in",
                 "Use the environment's version and arguments of the training, or train anew.",
             )
-    if policy.card.action_masks and not env.has_wrapper_attr("action_masks"):
+    if card.action_masks and not env.has_wrapper_attr("action_masks"):
         raise BadInput(
             f"{env.spec.id if env.spec else env} has no action_masks()",
             "an environment that says which actions are allowed",
@@ -211,5 +211,9 @@ def make_for(
     """
     recipe = EnvironmentRecipe.from_data(policy.card.environment)
     env = environments.make(recipe, render_mode, imports)
-    require_fit(env, policy)
+    try:
+        require_fit(env, policy.card)
+    except BadInput:
+        env.close()
+        raise
     return env

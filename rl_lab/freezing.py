@@ -22,6 +22,7 @@ from rl_lab.frozen_policy import Card, FrozenPolicy, State, actions_differ, layo
 _OPSET = 17
 _PROOF_DECISIONS = 256
 _PROOF_STEPS = 8  # of policies with memory
+_PROOF_SINGLES = 16  # episodes compared one by one
 _GOLDEN = 8
 
 
@@ -241,24 +242,49 @@ def _count_parameters(graph: bytes) -> int:
 def prove(traced: TracedPolicy, policy: FrozenPolicy, inputs: _Inputs) -> np.ndarray:
     """Compare the frozen policy with its source, decision by decision from fresh states.
 
+    Once for the whole batch, and once more for single episodes: a policy that looks at its batch
+    (`if x.sum() > 0`) can agree in one and not in the other.
+
     Returns:
         The frozen policy's actions `[T, N, ...]`.
 
     Raises:
         Failed: They act differently beyond rounding.
     """
+    actions = _compare(traced, policy, inputs)
+    for i in range(_PROOF_SINGLES):
+        alone = [_slice(batch, i) for batch in inputs.observations]
+        masks = None if inputs.masks is None else [mask[i : i + 1] for mask in inputs.masks]
+        _compare(traced, policy, _Inputs(alone, masks))
+    return actions
+
+
+def _slice(observations: Any, i: int) -> Any:
+    if isinstance(observations, dict):
+        return {key: _slice(part, i) for key, part in observations.items()}
+    return observations[i : i + 1]
+
+
+def _compare(traced: TracedPolicy, policy: FrozenPolicy, inputs: _Inputs) -> np.ndarray:
     expected = np.asarray(traced.predict(inputs.observations, inputs.masks))
     state: State = ()
     actions = []
     for t, observations in enumerate(inputs.observations):
         masks = None if inputs.masks is None else inputs.masks[t]
-        action, state = policy.act_batch(observations, state, masks)
+        try:
+            action, state = policy.act_batch(observations, state, masks)
+        except Exception as error:
+            raise _not_equal(f"it cannot act: {' '.join(str(error).split())[:200]}") from error
         actions.append(action)
         text = actions_differ(policy.action_space, action, expected[t].astype(action.dtype))
         if text:
-            raise Failed(
-                f"the frozen policy does not act as its source does: {text}, at decision {t + 1}",
-                "equal actions on random observations",
-                "Nothing was written. A custom policy must not branch on values in Python.",
-            )
+            raise _not_equal(f"{text}, at decision {t + 1} of a batch of {len(action)}")
     return np.stack(actions)
+
+
+def _not_equal(what: str) -> Failed:
+    return Failed(
+        f"the frozen policy does not act as its source does: {what}",
+        "equal actions on random observations",
+        "Nothing was written. A custom policy must not branch on values in Python.",
+    )

@@ -20,6 +20,7 @@ EPISODES = "episodes.csv"
 SCORES = "scores.json"
 SPEED = "speed.json"
 REPORT = "report.html"
+SUITE = "suite.json"
 
 
 def conf_dir() -> Path:
@@ -41,7 +42,7 @@ def run_folder(recipe: Path, seed: int) -> Path:
 
 def evaluation_folder(output: Path, name: str) -> Path:
     """The folder of one evaluation."""
-    return output / "evaluate" / file_name(name)
+    return output / "evaluate" / Path(*map(file_name, name.split("/")))
 
 
 def file_name(text: str) -> str:
@@ -84,10 +85,10 @@ def require_writable(folder: Path) -> None:
     Raises:
         BadInput: The folder, or its nearest existing parent, cannot be written to.
     """
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
     try:
+        existing = folder.absolute()
+        while not existing.exists():
+            existing = existing.parent
         with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"x" * 4096)
             file.flush()

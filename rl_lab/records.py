@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -94,7 +95,10 @@ def read(path: Path) -> list[EpisodeRecord]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [from_row(row) for row in csv.DictReader(file)]
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise ValueError("other columns")
+            return [from_row(row) for row in reader]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"cannot read episode records from {path}: {type(error).__name__}: {error}",
@@ -110,6 +114,7 @@ def read_journal(path: Path) -> list[EpisodeRecord]:
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
     records = []
     for cells in csv.reader(lines):
-        if len(cells) == len(COLUMNS) and tuple(cells) != COLUMNS:
+        # What cannot be read is run again; the journal only saves work.
+        with contextlib.suppress(ValueError):
             records.append(from_row(dict(zip(COLUMNS, cells, strict=True))))
     return records

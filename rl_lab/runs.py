@@ -19,7 +19,8 @@ FORMAT_VERSION = 1
 # Of a run's two frozen policies, the word for it and its folder.
 POLICIES = {"final": "policy", "best": "best"}
 RUNNING, COMPLETE, FAILED, INTERRUPTED = "running", "complete", "failed", "interrupted"
-_KEPT_ON_RESTART = (paths.RUN_LOG, "run.lock")
+LOCK = "run.lock"
+_KEPT_ON_RESTART = (paths.RUN_LOG, LOCK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,18 +114,22 @@ def clear(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a run folder alone; the system lets go of it however this process ends.
+def exclusive(folder: Path, doing: str) -> Iterator[None]:
+    """Hold a folder alone; the system lets go of it however this process ends.
+
+    Args:
+        folder: Of a run or an evaluation.
+        doing: What another process would be doing in it, for the message.
 
     Raises:
         BadInput: Another process holds it.
     """
-    with (folder / "run.lock").open("w") as file:
+    with (folder / LOCK).open("w") as file:
         if not _lock(file):
             raise BadInput(
-                f"another process is training in {folder}",
-                "one writer per run",
-                "Wait for it, or stop it; `rl-lab list --watch` shows it.",
+                f"another process is {doing} in {folder}",
+                "one writer per folder",
+                "Wait for it, or stop it.",
             )
         yield
 

@@ -13,7 +13,7 @@ import numpy as np
 from rl_lab.errors import BadInput
 
 TRAINING_SEED_LIMIT = 1_000_000
-_SEEDS_PER_RUN = 1_000
+SEEDS_PER_RUN = 1_000
 _SELECTION_BLOCK = 1_000_000_000
 _EVALUATION_BLOCK = 2_000_000_000
 _EVALUATION_SEED_LIMIT = 10_000
@@ -39,30 +39,45 @@ def training_seed(run_seed: int) -> int:
             f"a whole number from 0 to {TRAINING_SEED_LIMIT - 1}",
             "Choose another seed.",
         )
-    return run_seed * _SEEDS_PER_RUN
+    return run_seed * SEEDS_PER_RUN
 
 
 def selection_seeds(run_seed: int, episodes: int) -> list[int]:
-    """The episode seeds on which a run's best snapshot is chosen."""
-    first = _SELECTION_BLOCK + run_seed * _SEEDS_PER_RUN
-    return list(range(first, first + min(episodes, _SEEDS_PER_RUN)))
+    """The episode seeds on which a run's best snapshot is chosen.
+
+    Raises:
+        BadInput: More than a run has.
+    """
+    if episodes > SEEDS_PER_RUN:
+        raise BadInput(f"training.selection_episodes={episodes}", f"at most {SEEDS_PER_RUN}")
+    first = _SELECTION_BLOCK + run_seed * SEEDS_PER_RUN
+    return list(range(first, first + episodes))
 
 
-def evaluation_seeds(root_seed: int, episodes: int) -> list[int]:
+def evaluation_seeds(
+    root_seed: int,
+    episodes: int,
+    keys: tuple[str, str] = ("evaluation.seed", "evaluation.episodes"),
+) -> list[int]:
     """The published list of episode seeds that all contestants of an evaluation face.
+
+    Args:
+        root_seed: Which list.
+        episodes: How much of it.
+        keys: What a user calls the two, for messages.
 
     Raises:
         BadInput: The root seed or the number of episodes is out of range.
     """
     if not 0 <= root_seed < _EVALUATION_SEED_LIMIT:
         raise BadInput(
-            f"evaluation.seed={root_seed}",
+            f"{keys[0]}={root_seed}",
             f"a whole number from 0 to {_EVALUATION_SEED_LIMIT - 1}",
             "Choose another seed.",
         )
     if not 1 <= episodes <= _SEEDS_PER_EVALUATION:
         raise BadInput(
-            f"evaluation.episodes={episodes}",
+            f"{keys[1]}={episodes}",
             f"a whole number from 1 to {_SEEDS_PER_EVALUATION}",
             "Ask for at least one episode; 50 is the default.",
         )

@@ -107,7 +107,8 @@ def apply(env: gymnasium.Env[Any, Any], shift: Shift, delta: float) -> None:
         )
     if delta == 0.0:
         return
-    setattr(target, shift.parameter, type(nominal)(value))
+    # As a float even where the nominal value is whole: cut to int, a small shift would be none.
+    setattr(target, shift.parameter, value)
     for name, formula in shift.derived.items():
         _get(target, name, shift)
         setattr(target, name, _evaluate(target, formula, shift))

@@ -12,6 +12,8 @@ from gymnasium import spaces
 from rl_lab.errors import BadInput
 
 SpaceData = dict[str, Any]
+# What NumPy, torch and onnxruntime can all hold.
+_BOX_TYPES = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8")
 
 
 def to_data(space: spaces.Space[Any]) -> SpaceData:
@@ -20,7 +22,7 @@ def to_data(space: spaces.Space[Any]) -> SpaceData:
     Raises:
         BadInput: The space is of a kind that no agent here can learn in.
     """
-    if isinstance(space, spaces.Box):
+    if isinstance(space, spaces.Box) and space.shape and space.dtype.name in _BOX_TYPES:
         return {
             "kind": "box",
             "shape": list(space.shape),
@@ -38,7 +40,8 @@ def to_data(space: spaces.Space[Any]) -> SpaceData:
         return {"kind": "dict", "spaces": {k: to_data(s) for k, s in space.spaces.items()}}
     raise BadInput(
         f"a space of the kind {space}",
-        "Box, Discrete and MultiDiscrete starting at 0, flat MultiBinary, or a Dict of these",
+        "Box of one dimension or more (no uint16 to uint64), Discrete and MultiDiscrete starting "
+        "at 0, flat MultiBinary, or a Dict of these",
         "Wrap the environment: gymnasium.wrappers has FlattenObservation and more.",
     )
 

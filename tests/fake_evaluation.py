@@ -76,6 +76,7 @@ def protocol(shift: bool) -> dict[str, Any]:
         "shift": "pole_length" if shift else None,
         "deltas": list(DELTAS) if shift else [],
         "shift_episodes": 10 if shift else 0,
+        "step_limit": 10_000,
         "deterministic": True,
     }
 

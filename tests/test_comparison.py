@@ -23,7 +23,9 @@ TRAINING = {"seconds": 60.0, "steps": 1000}
 def protocol(episodes, shift_episodes=0):
     shift = "pole_length" if shift_episodes else None
     deltas = (0.0, 0.5, 1.0) if shift_episodes else ()
-    return Protocol(episodes, 0, (FIRST, FIRST + episodes - 1), shift, deltas, shift_episodes)
+    return Protocol(
+        episodes, 0, (FIRST, FIRST + episodes - 1), shift, deltas, shift_episodes, 1_000
+    )
 
 
 def contestant(name, seeds, training=None):
@@ -414,6 +416,7 @@ def test_the_content_is_as_documented():
         "shift": None,
         "deltas": [],
         "shift_episodes": 0,
+        "step_limit": 1_000,
         "deterministic": True,
     }
     wanted = "name agent algorithm recipe_hash training_seeds reward to_best robustness training"

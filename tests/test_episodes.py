@@ -72,7 +72,7 @@ def test_the_quick_check_lets_large_finite_values_pass() -> None:
 
 def test_a_policy_of_other_spaces_is_refused_by_field() -> None:
     with pytest.raises(BadInput, match=r"observation space: shape \[4\] instead of \[2\]"):
-        episodes.require_fit(gymnasium.make("CartPole-v1"), always(1))
+        episodes.require_fit(gymnasium.make("CartPole-v1"), always(1).card)
 
 
 def probe(environment: str) -> bool:

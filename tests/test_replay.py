@@ -473,7 +473,7 @@ def test_no_window_without_a_display(
 
 WITHOUT_TORCH = """
 import sys
-for name in ("torch", "stable_baselines3", "sb3_contrib", "onnx", "hydra", "omegaconf"):
+for name in ("torch", "stable_baselines3", "sb3_contrib", "hydra", "omegaconf"):
     sys.modules[name] = None
 from rl_lab import load_policy, replay
 recording = replay.record(load_policy(sys.argv[1]), 7)

@@ -161,7 +161,7 @@ def test_it_reads_what_the_comparison_writes(folder: Path) -> None:
         for name in fake.names(3)
     ]
     protocol = comparison.Protocol(
-        fake.EPISODES, 0, (1_000_000, 1_000_000 + fake.EPISODES - 1), None, (), 0
+        fake.EPISODES, 0, (1_000_000, 1_000_000 + fake.EPISODES - 1), None, (), 0, 1_000
     )
     scores = comparison.compare(rows_, who, fake.ENVIRONMENT, Anchors(**fake.ANCHORS), protocol)
     fake.write(folder, scores)

@@ -24,7 +24,7 @@ def test_no_difference():
     a = [[495.0] * 6, [500.0] * 6, [500.0] * 6]
     b = [[500.0] * 6, [480.0] * 6, [500.0] * 6]
     assert verdict(ppo=a, dqn=b) == (
-        "ppo scores 498.3 [491.2, 505.5]; no difference from dqn is shown by 3 training seeds."
+        "ppo returns 498.3 [491.2, 505.5]; no difference from dqn is shown by 3 training seeds."
     )
 
 
@@ -58,14 +58,14 @@ def test_checkpoints_speak_for_themselves_only():
         ppo=[[10.0, 11.0, 12.0, 13.0, 14.0, 15.0]], a2c=[[1.0, 3.0, 2.0, 4.0, 6.0, 5.0]]
     ) == ("ppo beats a2c by 9.00 [8.06, 9.94], for these checkpoints only (1 training seed each).")
     assert verdict(ppo=[[10.0, 11.0]], a2c=[[10.0, 10.0]]) == (
-        "ppo scores 10.5 [4.1, 16.9]; no difference from a2c is shown by these checkpoints"
+        "ppo returns 10.5 [4.1, 16.9]; no difference from a2c is shown by these checkpoints"
         " (1 training seed each)."
     )
 
 
 def test_one_seed_against_several_shows_nothing():
     assert verdict(ppo=constant(10.0, 1), a2c=constant(1.0, 3)) == (
-        "ppo scores 10.0 [10.0, 10.0]; no difference from a2c is shown by 1 to 3 training seeds."
+        "ppo returns 10.0 [10.0, 10.0]; no difference from a2c is shown by 1 to 3 training seeds."
     )
 
 
@@ -78,17 +78,17 @@ def test_ties():
 
 def test_one_contestant():
     assert verdict(ppo=spread(10.0, 5)) == (
-        "ppo scores 10.0 [8.0, 12.0] over 5 training seeds, with nothing to compare it with."
+        "ppo returns 10.0 [8.0, 12.0] over 5 training seeds, with nothing to compare it with."
     )
     assert verdict(ppo=spread(10.0, 3)) == (
-        "ppo scores 10.0 [7.5, 12.5] over 3 training seeds, which is indicative,"
+        "ppo returns 10.0 [7.5, 12.5] over 3 training seeds, which is indicative,"
         " with nothing to compare it with."
     )
     assert verdict(ppo=[[7.0, 9.0]]) == (
-        "ppo scores 8.0 [-4.7, 20.7] for this checkpoint only (1 training seed),"
+        "ppo returns 8.0 [-4.7, 20.7] for this checkpoint only (1 training seed),"
         " with nothing to compare it with."
     )
-    assert verdict(ppo=[[7.0]]).startswith("ppo scores 7.00 for this checkpoint only")
+    assert verdict(ppo=[[7.0]]).startswith("ppo returns 7.00 for this checkpoint only")
 
 
 def test_a_difference_that_holm_takes_back_is_not_claimed():
@@ -100,7 +100,7 @@ def test_a_difference_that_holm_takes_back_is_not_claimed():
     assert to_best["delta"]["high"] < 0
     assert to_best["p_holm"] == pytest.approx(5 * to_best["p_value"])
     assert crowd["verdict"] == (
-        "a scores 102.6 [100.6, 104.6];"
+        "a returns 102.6 [100.6, 104.6];"
         " no difference from b, c, d, e and f is shown by 5 training seeds."
     )
 

@@ -18,7 +18,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from rl_lab.agent import Listener, TracedPolicy, Training
-from rl_lab.environments import CheckedEnv
+from rl_lab.environments import CheckedEnv, require_supported
 from rl_lab.errors import BadInput, LabError
 from rl_lab_agents import acting, schedules
 
@@ -46,9 +46,10 @@ def make(
         BadInput: The algorithm refuses the spaces or a hyperparameter.
     """
     kind = resolve(algorithm)
-    _require_masks(kind, make_env)
-    env = _vectorize(make_env, training, hyperparameters.get("gamma") or 0.99)
+    _require_playable(kind, make_env)
+    env: VecEnv | None = None
     try:
+        env = _vectorize(make_env, training, _gamma(kind, hyperparameters))
         model = kind(
             resolve(policy) if "." in policy else policy,
             env,
@@ -57,8 +58,10 @@ def make(
             **schedules.typed(hyperparameters, env.action_space),
         )
     except LabError:
+        _close(env)
         raise
-    except (AssertionError, TypeError, ValueError) as error:
+    except Exception as error:
+        _close(env)
         raise BadInput(
             f"{kind.__name__} refuses its settings: {' '.join(str(error).split())[:300]}",
             "hyperparameters and spaces that the algorithm takes",
@@ -67,13 +70,29 @@ def make(
     return Sb3Agent(model, algorithm)
 
 
-def _require_masks(kind: Any, make_env: Callable[[], gymnasium.Env[Any, Any]]) -> None:
-    if "Maskable" not in kind.__name__:
-        return
+def _gamma(kind: Any, hyperparameters: Mapping[str, Any]) -> float:
+    """The discount that reward normalisation shares with the algorithm; ARS has none."""
+    given = hyperparameters.get("gamma")
+    if given is not None:
+        return float(given)
+    own = inspect.signature(kind.__init__).parameters.get("gamma")
+    return float(own.default) if own else 1.0
+
+
+def _close(env: VecEnv | None) -> None:
+    if env is not None:
+        env.close()
+
+
+def _require_playable(kind: Any, make_env: Callable[[], gymnasium.Env[Any, Any]]) -> None:
+    """Refuse before learning what could not be frozen or played after it."""
     env = make_env()
-    has_masks = env.has_wrapper_attr("action_masks")
-    env.close()
-    if not has_masks:
+    try:
+        require_supported(env)
+        has_masks = env.has_wrapper_attr("action_masks")
+    finally:
+        env.close()
+    if "Maskable" in kind.__name__ and not has_masks:
         raise BadInput(
             f"{env.spec.id if env.spec else env} has no action_masks()",
             "an environment that says which actions are allowed",

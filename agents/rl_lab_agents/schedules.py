@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -52,6 +53,9 @@ def typed(hyperparameters: Mapping[str, Any], action_space: gymnasium.Space[Any]
     if "action_noise" in keywords:
         keywords["action_noise"] = _noise(hyperparameters["action_noise"], action_space)
     if "policy_kwargs" in keywords:
+        if not isinstance(hyperparameters["policy_kwargs"], Mapping):
+            given = hyperparameters["policy_kwargs"]
+            raise BadInput(f"agent.policy_kwargs={given!r}", "a mapping such as {net_arch: [64]}")
         keywords["policy_kwargs"] = _policy_kwargs(hyperparameters["policy_kwargs"])
     return keywords
 
@@ -88,7 +92,8 @@ def _noise(data: Mapping[str, Any], action_space: gymnasium.Space[Any]) -> noise
 
 
 def _policy_kwargs(data: Mapping[str, Any]) -> dict[str, Any]:
-    keywords = {k: v for k, v in data.items() if v is not None}
+    # Copied: the library writes into what it is given, and the caller may build another agent.
+    keywords = {k: copy.deepcopy(v) for k, v in data.items() if v is not None}
     if "activation_fn" in keywords:
         name = str(keywords["activation_fn"])
         if name not in _ACTIVATIONS:

@@ -158,9 +158,7 @@ class ActingPath(torch.nn.Module):
         self.box = isinstance(action_space, gymnasium.spaces.Box)
         self.binary = isinstance(action_space, gymnasium.spaces.MultiBinary)
         if isinstance(action_space, gymnasium.spaces.Box):
-            low, high = action_space.low.astype(np.float64), action_space.high.astype(np.float64)
-            half = ((high - low) / 2).astype(action_space.dtype)
-            centre = ((high + low) / 2).astype(action_space.dtype)
+            half, centre = _half_and_centre(action_space.low, action_space.high)
             bounds = {"low": action_space.low.copy(), "high": action_space.high.copy()}
             for name, array in {**bounds, "half_range": half, "centre": centre}.items():
                 self.register_buffer(name, torch.from_numpy(array))
@@ -209,6 +207,17 @@ class ActingPath(torch.nn.Module):
             # The library's low + (action + 1) / 2 * (high - low), in half of the operations.
             return action.to(self.low.dtype) * self.half_range + self.centre
         return action.to(self.low.dtype).clamp(self.low, self.high)
+
+
+def _half_and_centre(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Half the width and the middle of a range, rounded so that both ends stay inside it."""
+    wide_low, wide_high = low.astype(np.float64), high.astype(np.float64)
+    centre = (wide_low / 2 + wide_high / 2).astype(low.dtype)
+    half = (wide_high / 2 - wide_low / 2).astype(low.dtype)
+    for _ in range(4):
+        outside = (centre + half > high) | (centre - half < low)
+        half = np.where(outside, np.nextafter(half, np.zeros_like(half)), half)
+    return half, centre
 
 
 def _deterministic(policy: Any, observation: Any) -> Any:

@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def main(words: Sequence[str]) -> int:
         options, rest = split(words)
     except LabError as error:
         return _complain(error, debug=False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    warnings.showwarning = _warn
     try:
         return _dispatch(options, rest)
     except LabError as error:
@@ -42,6 +45,22 @@ def main(words: Sequence[str]) -> int:
         print(f"rl-lab: unexpected {type(error).__name__}: {text}. ", end="", file=sys.stderr)
         print("Repeat the command with --debug to see where.", file=sys.stderr)
         return EXIT_FAILED
+
+
+def _interrupt(number: int, frame: object) -> None:
+    # As Ctrl-C: whoever holds processes or files lets go of them on the way out.
+    raise KeyboardInterrupt
+
+
+def _warn(message: Warning | str, *where: object, **more: object) -> None:
+    """A library's warning as one line, without the place in the library."""
+    text = " ".join(str(message).split())
+    if text not in _warned:
+        _warned.add(text)
+        print(f"rl-lab: warning: {text}", file=sys.stderr)
+
+
+_warned: set[str] = set()
 
 
 def _complain(error: LabError, debug: bool) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from rl_lab.environments import Anchors
 from rl_lab.evaluation import speed
 from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.runner import Settings
-from rl_lab.provenance import machine, versions
+from rl_lab.provenance import versions
 from rl_lab.records import EpisodeRecord
 from rl_lab.shifts import Shift
 from rl_lab.tracking import EventWriter
@@ -38,8 +38,7 @@ class Request:
         shift: The shift of the robustness block, or None.
         deltas: Its magnitudes.
         shift_episodes: Episodes per magnitude.
-        speed_calls: Timed decisions per policy and process; 0 leaves speed out.
-        speed_repeats: Processes.
+        speed: How decision times are measured.
         tensorboard: Whether to write events.
         command: The command that repeats this.
         earlier_failures: What could not even be started.
@@ -56,8 +55,7 @@ class Request:
     shift: Shift | None
     deltas: tuple[float, ...]
     shift_episodes: int
-    speed_calls: int
-    speed_repeats: int
+    speed: speed.Settings
     tensorboard: bool
     command: str
     earlier_failures: tuple[Failure, ...]
@@ -86,8 +84,8 @@ def conclude(
         contestant["policies"] = [str(e.folder) for e in mine]
     scores |= {"command": request.command, "versions": versions()}
     files.write_json(request.folder / paths.SCORES, scores)
-    if request.speed_calls:
-        _write_speed(request, {f.contestant for f in failures})
+    if request.speed.calls:
+        _write_speed(request, scores, {f.contestant for f in failures})
     if request.tensorboard:
         _write_events(request.folder, scores)
     reporting.write_report(request.folder)
@@ -127,6 +125,7 @@ def _protocol(request: Request) -> Protocol:
         shift=request.shift.name if request.shift else None,
         deltas=request.deltas,
         shift_episodes=request.shift_episodes,
+        step_limit=request.settings.step_limit,
     )
 
 
@@ -138,18 +137,18 @@ def _shift_facts(request: Request) -> ShiftFacts | None:
     return ShiftFacts(shift.name, shift.parameter, shift.unit, values)
 
 
-def _write_speed(request: Request, failed: set[str]) -> None:
+def _write_speed(request: Request, scores: Mapping[str, Any], failed: set[str]) -> None:
     firsts = {e.contestant: e.folder for e in reversed(request.contestants)}
     deadline_s = request.anchors.control_period_s if request.anchors else None
-    measured = speed.measure(
+    training = {c["name"]: c["training"] or {} for c in scores["contestants"]}
+    data = speed.measure(
         {name: folder for name, folder in sorted(firsts.items()) if name not in failed},
-        request.speed_calls,
-        request.speed_repeats,
+        request.speed,
         request.settings.step_limit,
         request.settings.imports,
         deadline_s,
+        {name: costs.get("seconds") for name, costs in training.items()},
     )
-    data = {"format_version": 1, "machine": machine(), "threads": 1, "contestants": measured}
     files.write_json(request.folder / paths.SPEED, data)
 
 

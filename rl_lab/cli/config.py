@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from rl_lab import paths
 from rl_lab.cli.options import Options
@@ -30,18 +31,29 @@ def compose(verb: str, words: Sequence[str], options: Options) -> dict[str, Any]
     Raises:
         BadInput: A key, a value or a choice is wrong; says which one was probably meant.
     """
-    with _hydra(options.config_dir):
+    with _hydra():
         try:
-            config = hydra_compose(verb, list(words))
+            config = hydra_compose(verb, [*words, *_search_path(options.config_dir)])
             if missing := sorted(OmegaConf.missing_keys(config)):
                 raise BadInput(
                     f"no value for {', '.join(missing)}", "a value", f"Give {missing[0]}=VALUE."
                 )
             plain = OmegaConf.to_container(config, resolve=True)
+            known = set(hydra_compose(verb))
         except (HydraException, OmegaConfBaseException) as error:
             raise _explain(verb, words, error) from error
+        except (YAMLError, OSError, ValueError) as error:
+            raise _does_not_compose(error) from error
     assert isinstance(plain, dict)
+    _require_keys(verb, set(map(str, plain)), set(map(str, known)))
     return {str(key): value for key, value in plain.items()}
+
+
+def _require_keys(verb: str, found: set[str], known: set[str]) -> None:
+    """A word may fill a verb's keys, not add or remove some."""
+    for key in sorted(found ^ known):
+        what = "unknown key" if key in found else "removed key"
+        raise BadInput(f"{what} '{key}'", f"the keys of rl-lab {verb}", closest(key, known - {key}))
 
 
 def to_yaml(data: Mapping[str, Any]) -> str:
@@ -68,7 +80,9 @@ def expand(words: Sequence[str], multirun: bool) -> list[list[str]]:
             continue
         if not multirun:
             raise BadInput(
-                f"{word!r} has several values", "one value", "Add -m to run every combination."
+                f"{word!r} has several values",
+                "one value",
+                "`rl-lab train -m` runs every combination; [A,B] is a list.",
             )
         key = override.get_key_element()
         choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
@@ -78,13 +92,16 @@ def expand(words: Sequence[str], multirun: bool) -> list[list[str]]:
 def _parse(word: str) -> tuple[str, Override]:
     """A word as Hydra reads it; a value with characters of its grammar is taken as plain text."""
     key, equals, value = word.partition("=")
-    quoted = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     # A bracket or quote that opens is meant as grammar: an error in there must not become text.
-    tries = [word] if not equals or value[:1] in "[{'\"" else [word, f"{key}={quoted}"]
+    tries = [word] if not equals or value[:1] in "[{'\"" else [word, f"{key}={_quoted(value)}"]
     for text in tries:
         with contextlib.suppress(HydraException):
             return text, OverridesParser.create().parse_override(text)
-    raise BadInput(f"{word!r} cannot be read", "key=value", "Brackets and quotes come in pairs.")
+    raise BadInput(
+        f"{word!r} cannot be read",
+        "key=value",
+        "Brackets and quotes come in pairs; inside brackets, quote what has spaces: ['A B'].",
+    )
 
 
 def options_of(group: str, config_dir: Path | None) -> list[str]:
@@ -94,15 +111,21 @@ def options_of(group: str, config_dir: Path | None) -> list[str]:
 
 
 @contextlib.contextmanager
-def _hydra(config_dir: Path | None) -> Iterator[None]:
+def _hydra() -> Iterator[None]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(
         str(paths.conf_dir()), version_base=_HYDRA_VERSION_BASE, job_name="rl-lab"
     ):
-        if config_dir is not None:
-            loader = GlobalHydra.instance().config_loader()
-            loader.get_search_path().append("user", f"file://{config_dir}")
         yield
+
+
+def _search_path(config_dir: Path | None) -> list[str]:
+    """The user's folder as Hydra's own override for it."""
+    return [f"hydra.searchpath=[{_quoted(f'file://{config_dir}')}]"] if config_dir else []
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _explain(verb: str, words: Sequence[str], error: Exception) -> BadInput:
@@ -115,14 +138,18 @@ def _explain(verb: str, words: Sequence[str], error: Exception) -> BadInput:
         if f"'{key}'" in text and key not in known:
             hint = closest(key, known) or f"`rl-lab {verb} --cfg` shows all keys."
             return BadInput(f"unknown key '{key}'", f"a key of rl-lab {verb}", hint)
-    cause = f"{text} {error.__cause__ or ''}"
+    return _does_not_compose(error)
+
+
+def _does_not_compose(error: Exception) -> BadInput:
+    cause = f"{error} {error.__cause__ or ''}"
     first = " ".join(cause.split())[:300]
-    return BadInput(f"the configuration does not compose: {first}", "valid overrides")
+    return BadInput(f"the configuration does not compose: {first}", "valid files and overrides")
 
 
 def _missing_choice(error: MissingConfigException) -> BadInput:
     group, _, name = str(error.missing_cfg_file).rpartition("/")
-    known = [str(o) for o in error.options or []]
+    known = options_of(group, None) or [str(o) for o in error.options or []]
     return BadInput(
         f"unknown {group or 'configuration'} {name!r}",
         f"one of {', '.join(known)}" if known else "a configuration file",

@@ -44,8 +44,9 @@ class Finished:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return f"exit code {self.code}"
-        said = [line for line in lines if line.strip()]
-        return said[-1] if said else f"exit code {self.code}"
+        # Ours are the lines that explain; anything else is just what was printed last.
+        said = [line for line in lines if line.startswith("rl-lab: ") and "warning" not in line]
+        return said[-1] if said else f"the process ended with exit code {self.code}"
 
 
 class Local:
@@ -77,7 +78,7 @@ class Local:
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "rl_lab", "train", *job.words, *self._flags]
         environment = {**os.environ, "OMP_NUM_THREADS": str(job.plan.threads)}
-        with log.open("wb") as file:
+        with log.open("ab") as file:
             # A group of its own: Ctrl-C reaches the parent alone, which then stops the jobs.
             process = subprocess.Popen(
                 command,

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import importlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rl_lab import environments, files, paths, seeding, spaces
@@ -47,6 +46,7 @@ def plan(words: Sequence[str], options: Options) -> Job:
         BadInput: Anything about them is wrong.
     """
     _require_tuned_file(words, options)
+    _require_one_id(words)
     words = [_free_key(word) for word in with_registered_environment(words, options)]
     data = config.compose("train", words, options)
     recipe, anchors, imports = environment(data["env"])
@@ -57,8 +57,9 @@ def plan(words: Sequence[str], options: Options) -> Job:
     typed.positive(threads, "threads")
     agent = {**data["agent"], "settings": _settings(data["agent"], words)}
     _require_legal(recipe, imports, agent)
-    code = _recipe_hash(recipe, agent, training)
-    output = Path(typed.value(data["output"], str, "output"))
+    code = _recipe_hash(recipe, agent, training, threads)
+    resolved = {**data, "agent": agent, "training": dataclasses.asdict(training)}
+    output = typed.folder(data["output"], "output")
     recipe_folder = paths.recipe_folder(output, recipe.id, agent["name"], code)
     run = RunPlan(
         folder=paths.run_folder(recipe_folder, seed),
@@ -70,20 +71,33 @@ def plan(words: Sequence[str], options: Options) -> Job:
         training=training,
         seed=seed,
         recipe_hash=code,
-        config=data,
-        config_text=config.to_yaml(data),
-        tensorboard=bool(data["logger"]["tensorboard"]),
+        config=resolved,
+        config_text=config.to_yaml(resolved),
+        tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
         threads=threads,
     )
     return Job(tuple(words), run, agent)
 
 
-def _recipe_hash(recipe: EnvironmentRecipe, agent: Mapping[str, Any], training: Training) -> str:
-    """Names what is trained; what it is called and where its settings come from do not count."""
+def _recipe_hash(
+    recipe: EnvironmentRecipe, agent: Mapping[str, Any], training: Training, threads: int
+) -> str:
+    """Names what is trained: whatever can move a weight, and the agent's name.
+
+    Threads are in it, as sums in another order round differently.
+    """
     settings = {k: v for k, v in agent.items() if k not in ("settings", "action_spaces")}
-    return files.canonical_hash(
-        {"environment": recipe.to_data(), "agent": settings, "training": vars(training)}
-    )
+    parts = {"environment": recipe.to_data(), "agent": settings, "threads": threads}
+    return files.canonical_hash(_canonical({**parts, "training": vars(training)}))
+
+
+def _canonical(data: Any) -> Any:
+    """The same data with 1.0 as 1, so that two spellings of a number are one recipe."""
+    if isinstance(data, Mapping):
+        return {key: _canonical(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_canonical(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
 def _settings(agent: Mapping[str, Any], words: Sequence[str]) -> str:
@@ -95,6 +109,13 @@ def _settings(agent: Mapping[str, Any], words: Sequence[str]) -> str:
 def _free_key(word: str) -> str:
     """Constructor arguments are the environment's: any key may be given, without a plus."""
     return f"++{word}" if word.startswith(("env.kwargs.", "env.kwargs=")) else word
+
+
+def _require_one_id(words: Sequence[str]) -> None:
+    for word in words:
+        if word.lstrip("+").startswith("env.id="):
+            name = word.partition("=")[2]
+            raise BadInput(word, "the environment by its id alone", f"Give env={name}.")
 
 
 def _require_tuned_file(words: Sequence[str], options: Options) -> None:
@@ -155,7 +176,8 @@ def environment(
     Raises:
         BadInput: A key is unknown or of the wrong type.
     """
-    data = dict(data)
+    # What a file of the user's leaves out is what an environment without a file has.
+    data = {**config.read_yaml(paths.conf_dir() / "env" / "any.yaml"), **data}
     data.pop("headline_shift", None)
     anchors = data.pop("anchors", None)
     imports = typed.value(data.pop("imports", []), tuple[str, ...], "env.imports")
@@ -172,6 +194,9 @@ def _training(data: Mapping[str, Any]) -> Training:
     training = typed.build(Training, data, "training")
     for name in ("n_envs", "frame_stack", "selection_episodes"):
         typed.positive(getattr(training, name), f"training.{name}")
+    if training.n_envs > seeding.SEEDS_PER_RUN:
+        raise BadInput(f"training.n_envs={training.n_envs}", f"at most {seeding.SEEDS_PER_RUN}")
+    seeding.selection_seeds(0, training.selection_episodes)
     return training
 
 

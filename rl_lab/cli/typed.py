@@ -6,6 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rl_lab.errors import BadInput, closest
@@ -33,7 +34,7 @@ def build(kind: type[T], data: Mapping[str, Any], where: str) -> T:
             )
     for name in names:
         if name not in data:
-            raise BadInput(f"'{where}.{name}' is missing", str(hints[name]))
+            raise BadInput(f"'{where}.{name}' is missing", _names(hints[name]))
     return kind(**{name: value(data[name], hints[name], f"{where}.{name}") for name in names})
 
 
@@ -45,13 +46,20 @@ def value(given: Any, kind: Any, key: str) -> Any:
     """
     if kind is Any:
         return given
-    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    for option in options:
+    for option in _options(kind):
         matched, result = _match(given, option)
         if matched:
             return result
-    names = " or ".join("null" if o is types.NoneType else _name(o) for o in options)
-    raise BadInput(f"{key}={given!r}", names, "Check the value's type.")
+    raise BadInput(f"{key}={given!r}", _names(kind), "Check the value's type.")
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
+def _names(kind: Any) -> str:
+    options = _options(kind)
+    return " or ".join("null" if o is types.NoneType else _name(o) for o in options)
 
 
 def _name(kind: Any) -> str:
@@ -79,6 +87,18 @@ def _match(given: Any, kind: Any) -> tuple[bool, Any]:
 
 def _float(given: Any) -> Any:
     return float(given) if isinstance(given, int | float) else given
+
+
+def folder(given: Any, key: str) -> Path:
+    """A folder's path.
+
+    Raises:
+        BadInput: It is not text, or is empty.
+    """
+    text: str = value(given, str, key)
+    if not text:
+        raise BadInput(f"{key}= is empty", "a folder")
+    return Path(text)
 
 
 def positive(given: float, key: str) -> None:

@@ -40,6 +40,7 @@ class Protocol:
         shift: Name of the shift; None where none was evaluated.
         deltas: Magnitudes of the shift in [0, 1]; 0 is there with or without being listed.
         shift_episodes: Episodes per magnitude, on the first evaluation seeds.
+        step_limit: Of episodes in an environment without a limit of its own.
         deterministic: Whether policies act without drawing.
     """
 
@@ -49,6 +50,7 @@ class Protocol:
     shift: str | None
     deltas: tuple[float, ...]
     shift_episodes: int
+    step_limit: int
     deterministic: bool = True
 
 

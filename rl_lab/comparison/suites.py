@@ -44,19 +44,7 @@ def summarize(parts: Sequence[Part]) -> dict[str, Any]:
     Raises:
         BadInput: Fewer than 3 environments, or one without anchors.
     """
-    if len(parts) < FEWEST_ENVIRONMENTS:
-        raise BadInput(
-            f"a suite of {len(parts)} environments",
-            f"at least {FEWEST_ENVIRONMENTS}",
-            "Evaluate them apart, with runs=FOLDER for each environment.",
-        )
-    for part in parts:
-        if part.anchors is None:
-            raise BadInput(
-                f"{part.environment} has no anchors",
-                "random and solved returns under conf/env",
-                "Without them its returns cannot be put on one scale with others.",
-            )
+    require_scale({part.environment: part.anchors for part in parts})
     names = sorted({record.contestant for part in parts for record in part.records})
     rows = [_contestant(name, parts) for name in names]
     rows.sort(key=lambda row: (-(row["mean"] or {"estimate": -np.inf})["estimate"], row["name"]))
@@ -65,6 +53,27 @@ def summarize(parts: Sequence[Part]) -> dict[str, Any]:
         "environments": sorted(part.environment for part in parts),
         "contestants": rows,
     }
+
+
+def require_scale(environments: Mapping[str, Anchors | None]) -> None:
+    """Refuse what cannot be a suite, before anything is run.
+
+    Raises:
+        BadInput: Fewer than 3 environments, or one without anchors.
+    """
+    if len(environments) < FEWEST_ENVIRONMENTS:
+        raise BadInput(
+            f"a suite of {len(environments)} environments ({', '.join(environments)})",
+            f"at least {FEWEST_ENVIRONMENTS}",
+            "Evaluate them apart, with runs=FOLDER for each environment.",
+        )
+    for environment, anchors in environments.items():
+        if anchors is None:
+            raise BadInput(
+                f"{environment} has no anchors",
+                "random and solved returns under conf/env",
+                "Without them its returns cannot be put on one scale with others.",
+            )
 
 
 def _contestant(name: str, parts: Sequence[Part]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def _margin(delta: Data) -> str:
 
 
 def _scores(contestant: Data) -> str:
-    return f"{contestant['name']} scores {estimate_text(contestant['reward']['mean'])}"
+    return f"{contestant['name']} returns {estimate_text(contestant['reward']['mean'])}"
 
 
 def _mean_text(contestant: Data) -> str:

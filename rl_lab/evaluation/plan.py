@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_lab import files, frozen_policy, paths, runs
+from rl_lab import files, frozen_policy, paths, provenance, runs
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import Card
 from rl_lab.shifts import NO_SHIFT, Shift
@@ -148,6 +148,21 @@ def _read_cards(folders: Sequence[Path]) -> tuple[list[tuple[Path, Card]], list[
     return cards, damaged
 
 
+def by_environment(folders: Sequence[Path]) -> dict[str, list[Path]]:
+    """Policies grouped by their environment's id, sorted.
+
+    Raises:
+        BadInput: A policy cannot be read.
+    """
+    cards, damaged = _read_cards(folders)
+    if damaged:
+        raise BadInput(damaged[0].message, "readable policies in a suite", "Leave it out.")
+    groups: dict[str, list[Path]] = {}
+    for folder, card in cards:
+        groups.setdefault(str(card.environment["id"]), []).append(folder)
+    return dict(sorted(groups.items()))
+
+
 def _require_one_environment(cards: Sequence[tuple[Path, Card]]) -> None:
     first_folder, first = cards[0]
     for folder, card in cards[1:]:
@@ -155,7 +170,7 @@ def _require_one_environment(cards: Sequence[tuple[Path, Card]]) -> None:
             raise BadInput(
                 f"{first_folder} was trained in {_where(first)}, {folder} in {_where(card)}",
                 "contestants of one environment",
-                "Evaluate them apart, with runs=FOLDER for each environment.",
+                "Evaluate them apart, with runs=FOLDER for each, or together with suite=true.",
             )
 
 
@@ -198,8 +213,12 @@ def tasks(
     ]
 
 
-def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant]) -> str:
-    """Eight digits that name an evaluation: same policies, contexts and seeds, same digits."""
+def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant], step_limit: int) -> str:
+    """Eight digits that name an evaluation: whatever can move a return is in them.
+
+    Those are the policies, the environment, its contexts and seeds, the limit on steps, and the
+    versions of what simulates and decides.
+    """
     hashes = {(e.contestant, e.training_seed): e.card.onnx_sha256 for e in contestants}
     data: list[Any] = [
         [
@@ -212,4 +231,7 @@ def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant]) -> str:
         ]
         for t in work
     ]
-    return files.canonical_hash(data)
+    installed = provenance.versions()
+    engine = [installed.get(p) for p in ("gymnasium", "mujoco", "box2d", "onnxruntime", "numpy")]
+    environment = contestants[0].card.environment
+    return files.canonical_hash([data, environment, step_limit, engine])

@@ -7,10 +7,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rl_lab import episodes, files, paths, records
+from rl_lab import episodes, files, paths, records, runs, shifts
 from rl_lab.environments import EnvironmentRecipe, make
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import plan as plans
+from rl_lab.evaluation import workers
 from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.workers import Engine, run_tasks, without_done
 from rl_lab.records import EpisodeRecord
@@ -57,14 +58,26 @@ def run(
     Raises:
         BadInput: The folder holds another evaluation, or the environment cannot be made.
     """
+    _require_playable(tasks, contestants, settings)
+    _claim(folder, plans.fingerprint(tasks, contestants, settings.step_limit))
+    with runs.exclusive(folder, "evaluating"):
+        return _run(tasks, contestants, folder, settings, on_episodes)
+
+
+def _run(
+    tasks: Sequence[Task],
+    contestants: Sequence[Entrant],
+    folder: Path,
+    settings: Settings,
+    on_episodes: Callable[[int, int], None],
+) -> tuple[list[EpisodeRecord], list[Failure]]:
     recipe = EnvironmentRecipe.from_data(contestants[0].card.environment)
-    _claim(folder, plans.fingerprint(tasks, contestants))
     done = records.read_journal(folder / _JOURNAL)
     left = without_done(tasks, done)
     failures: list[Failure] = []
     total = sum(len(task.evaluation_seeds) for task in tasks)
     if left:
-        reuse = episodes.reuse_is_exact(recipe, lambda: make(recipe, imports=settings.imports))
+        reuse = workers.reuse_is_exact(recipe, settings.imports, settings.step_timeout_s)
         engine = Engine(reuse, settings.step_limit, settings.step_timeout_s, settings.imports)
         with _Journal(folder / _JOURNAL) as journal:
 
@@ -77,6 +90,25 @@ def run(
     on_episodes(len(done), total)
     records.write(folder / paths.EPISODES, done)
     return sorted(done), failures
+
+
+def _require_playable(
+    tasks: Sequence[Task], contestants: Sequence[Entrant], settings: Settings
+) -> None:
+    """Refuse what cannot work before a folder is made: environment, spaces, shift.
+
+    Raises:
+        BadInput: Says which of them, and why.
+    """
+    recipe = EnvironmentRecipe.from_data(contestants[0].card.environment)
+    env = make(recipe, imports=settings.imports)
+    try:
+        for entrant in contestants:
+            episodes.require_fit(env, entrant.card)
+        for shift in {task.shift.name: task.shift for task in tasks if task.shift}.values():
+            shifts.apply(env, shift, 1.0)
+    finally:
+        env.close()
 
 
 def _claim(folder: Path, fingerprint: str) -> None:

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rl_lab import episodes, shifts
-from rl_lab.environments import EnvironmentRecipe
+from rl_lab.environments import EnvironmentRecipe, make
 from rl_lab.errors import LabError
 from rl_lab.evaluation.plan import Failure, Task
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
 from rl_lab.records import EpisodeRecord
 
 _POLL_S = 0.2
+_START_S = 20.0  # for a process to import what it needs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +71,30 @@ def run_tasks(
     finally:
         pool.close()
     return list(pool.failures.values())
+
+
+def reuse_is_exact(recipe: EnvironmentRecipe, imports: tuple[str, ...], timeout_s: float) -> bool:
+    """Try in a process of its own whether a used environment is as good as a fresh one.
+
+    An environment that dies, hangs or raises there proves nothing; the episodes will show why.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_probe, args=(there, recipe, imports), daemon=True)
+    process.start()
+    there.close()
+    try:
+        return bool(here.poll(timeout_s + _START_S) and here.recv())
+    except EOFError:
+        return False
+    finally:
+        process.kill()
+        process.join()
+
+
+def _probe(pipe: Any, recipe: EnvironmentRecipe, imports: tuple[str, ...]) -> None:
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    pipe.send(episodes.reuse_is_exact(recipe, lambda: make(recipe, imports=imports)))
 
 
 class _Worker:
@@ -155,7 +180,8 @@ class _Pool:
 
     def _lost(self, worker: _Worker, what: str) -> None:
         seed, step = worker.place
-        self._fail(worker, f"the worker {what} at step {step} of the episode with seed {seed}")
+        if worker.task is not None:
+            self._fail(worker, f"the worker {what} at step {step} of the episode with seed {seed}")
         self._workers.remove(worker)
         worker.process.kill()
         worker.process.join()
@@ -184,12 +210,11 @@ def _work(pipe: Any, place: Any, engine: Engine) -> None:
     while True:
         try:
             task = pipe.recv()
-        except EOFError:
-            return
-        try:
             for record in runner.run(task):
                 pipe.send(record)
             pipe.send(None)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return  # the parent is gone
         except LabError as error:
             pipe.send(str(error))
         except Exception as error:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import layout
 from rl_lab.frozen_policy.card import Card
 
@@ -32,23 +31,16 @@ def _simple(buffers: _Buffers) -> Act:
     row = buffers.inputs[0]
     shape = row.shape[1:]
     run, io, action = buffers.run, buffers.io, buffers.action
-    scalar_input, scalar_action = shape == (), action.ndim == 1
+    scalar_action = action.ndim == 1
 
     def act(observation: Any, state: State = (), action_mask: Any = None) -> tuple[Any, tuple[()]]:
-        if not scalar_input and getattr(observation, "shape", None) != shape:
-            observation = _as_array(observation, shape)
+        if getattr(observation, "shape", None) != shape:
+            observation = layout.array_of(observation, shape, "observation")
         row[0] = observation
         run(io, None)
         return (action[0] if scalar_action else action[0].copy()), ()
 
     return act
-
-
-def _as_array(observation: Any, shape: tuple[int, ...]) -> np.ndarray:
-    array = np.asarray(observation)
-    if array.shape != shape:
-        raise layout.wrong_shape("observation", array.shape, shape)
-    return array
 
 
 class _Buffers:
@@ -57,7 +49,7 @@ class _Buffers:
     def __init__(self, session: onnxruntime.InferenceSession, card: Card) -> None:
         self._binding = session.io_binding()
         space = card.observation_space
-        self._keys = list(space["spaces"]) if space["kind"] == "dict" else None
+        self._space = space
         pairs = zip(layout.input_names(space), layout.input_spaces(space), strict=True)
         self.inputs = [self._input(name, *layout.array_type(part)) for name, part in pairs]
         self._state = [self._input(s["name"], s["shape"], s["dtype"]) for s in card.state]
@@ -84,24 +76,19 @@ class _Buffers:
         self, observation: Any, state: State = (), action_mask: Any = None
     ) -> tuple[Any, State]:
         """One decision of any policy."""
-        parts = [observation] if self._keys is None else [observation[k] for k in self._keys]
+        parts = layout.ordered_parts(self._space, observation)
         for buffer, part in zip(self.inputs, parts, strict=True):
-            buffer[0] = _as_array(part, buffer.shape[1:])
+            buffer[0] = layout.array_of(part, buffer.shape[1:], "observation")
         self._set_state(state)
         if self._mask is not None:
             if action_mask is None:
                 raise layout.masks_missing()
-            self._mask[0] = _as_array(action_mask, self._mask.shape[1:])
+            self._mask[0] = layout.array_of(action_mask, self._mask.shape[1:], layout.MASK)
         self.run(self.io, None)
         action = self.action[0] if self.action.ndim == 1 else self.action[0].copy()
         return action, tuple(array.copy() for array in self._next)
 
     def _set_state(self, state: State) -> None:
-        if len(state) != len(self._state):
-            raise BadInput(
-                f"{len(state)} state arrays",
-                f"{len(self._state)}",
-                "Give what the previous act() returned, or policy.reset() to start an episode.",
-            )
+        layout.require_states(len(state), len(self._state))
         for buffer, array in zip(self._state, state, strict=True):
-            buffer[:] = array
+            buffer[:] = layout.array_of(array, buffer.shape, "state")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rl_lab import files, paths, spaces
-from rl_lab.errors import BadInput
+from rl_lab.frozen_policy import fields, golden, reading, space_rules
+from rl_lab.frozen_policy.rules import Rule, about, refused, short
 
 FORMAT = "rl_lab.frozen_policy"
 FORMAT_VERSION = 1
+_SEAL = "card_sha256"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,26 +61,60 @@ class Card:
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **fields}
 
 
+def sealed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A card's data as they are written: with their own hash at the end."""
+    # NaN is written as null, and must be hashed as what is read back.
+    plain = json.loads(json.dumps(data), parse_constant=lambda _: None)
+    return {**plain, _SEAL: _hash(plain)}
+
+
+def _hash(plain: Any) -> str:
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return files.sha256(text.encode())
+
+
 def read_card(folder: Path) -> Card:
     """Read and check a policy's card.
 
     Raises:
-        BadInput: It is not a card, is of a newer format, or lacks a field.
+        BadInput: It breaks one of the rules of docs/frozen-policy.md; the message names it.
     """
     path = folder / paths.POLICY_CARD
-    data = files.read_json(path)
+    with about(path):
+        return from_data(reading.parse_json(reading.read_file(path, reading.CARD_BYTES)))
+
+
+def from_data(data: Any) -> Card:
+    """A card from what stands in the file, checked.
+
+    Raises:
+        BadInput: As `read_card`.
+    """
+    _require_version(data)
+    expected = {f.name for f in dataclasses.fields(Card)}
+    values = {k: v for k, v in data.items() if k not in ("format", "format_version", _SEAL)}
+    space_rules.require_keys(values, expected, "the card", Rule.FIELDS)
+    fields.check(values)
+    # The first cards of this version had no hash; theirs cannot be checked.
+    if _SEAL in data and data[_SEAL] != _hash({k: v for k, v in data.items() if k != _SEAL}):
+        raise refused(Rule.CARD_HASH, "it was changed after it was written", "its own hash")
+    fields.check_environment(values["environment"])
+    space_rules.check(values)
+    card = Card(**{**values, "state": tuple(values["state"])})
+    golden.read(card.golden, card.observation_space, card.action_space, card.action_masks)
+    return card
+
+
+def _require_version(data: Any) -> None:
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise BadInput(f"{path} is not the card of a frozen policy", f'"format": "{FORMAT}"')
-    if data.get("format_version") != FORMAT_VERSION:
-        raise BadInput(
-            f"{path} has format_version {data.get('format_version')!r}",
+        raise refused(
+            Rule.VERSION, "this is not the card of a frozen policy", f'"format": "{FORMAT}"'
+        )
+    version = data.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise refused(
+            Rule.VERSION,
+            f"format_version {short(version)}",
             f"version {FORMAT_VERSION}, the one this rl-lab reads",
             "Update rl-lab, or freeze the run again with this one.",
         )
-    fields = {f.name for f in dataclasses.fields(Card)}
-    found = set(data) - {"format", "format_version"}
-    if fields != found:
-        wrong = ", ".join(sorted(fields ^ found))
-        raise BadInput(f"{path}: missing or unknown fields {wrong}", "a card by rl-lab")
-    values = {name: data[name] for name in fields}
-    return Card(**{**values, "state": tuple(data["state"])})

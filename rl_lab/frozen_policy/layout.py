@@ -56,8 +56,39 @@ def mask_width(action_space: SpaceData) -> int:
 
 
 def parts(observations: Any) -> list[Any]:
-    """The parts of an observation or of a batch, in the space's order."""
+    """The parts of an observation or of a batch that is in the space's order."""
     return list(observations.values()) if isinstance(observations, Mapping) else [observations]
+
+
+def ordered_parts(space: SpaceData, observations: Any) -> list[Any]:
+    """The parts of an observation or of a batch as a user gives it, in the space's order.
+
+    Raises:
+        BadInput: A Dict space's observation is no dict or lacks a key, or a dict was given for
+            another space.
+    """
+    keys = list(space["spaces"]) if space["kind"] == "dict" else None
+    given = list(observations) if isinstance(observations, Mapping) else None
+    if (keys is None) != (given is None) or not set(keys or ()) <= set(given or ()):
+        found = f"a dict with the keys {given}" if given is not None else "no dict"
+        wanted = f"a dict with the keys {keys}" if keys is not None else "one array"
+        raise BadInput(f"{found} as observation", wanted, "Give what env.reset() or step() gave.")
+    return [observations] if keys is None else [observations[key] for key in keys]
+
+
+def array_of(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """An array of exactly this shape.
+
+    Raises:
+        BadInput: It has another shape, or is no array at all, as `(observation, info)` is not.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise wrong_shape(name, f"of a {type(value).__name__}", shape) from error
+    if array.shape != shape or array.dtype == object:
+        raise wrong_shape(name, array.shape, shape)
+    return array
 
 
 def batch_of(space: SpaceData, name: str, part: Any) -> np.ndarray:
@@ -67,10 +98,28 @@ def batch_of(space: SpaceData, name: str, part: Any) -> np.ndarray:
         BadInput: It has another shape.
     """
     shape, dtype = array_type(space)
-    array = np.ascontiguousarray(part, dtype)
-    if array.shape[1:] != shape or array.ndim == 0:
-        raise wrong_shape(name, array.shape[1:], shape)
-    return array
+    try:
+        array = np.asarray(part)
+        whole = array.ndim > 0 and array.shape[1:] == shape and array.dtype != object
+        if whole:
+            return np.ascontiguousarray(array, dtype)
+    except (TypeError, ValueError) as error:
+        raise wrong_shape(name, f"of a {type(part).__name__}", ("N", *shape)) from error
+    raise wrong_shape(name, array.shape, ("N", *shape))
+
+
+def require_states(given: int, wanted: int) -> None:
+    """Refuse another number of state arrays.
+
+    Raises:
+        BadInput: They are more or fewer.
+    """
+    if given != wanted:
+        raise BadInput(
+            f"{given} state arrays",
+            f"{wanted}",
+            "Give what the previous act() returned, or policy.reset() to start an episode.",
+        )
 
 
 def wrong_shape(name: str, found: object, expected: object) -> BadInput:

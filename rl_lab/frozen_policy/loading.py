@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +12,26 @@ import numpy as np
 
 from rl_lab import files, paths
 from rl_lab.errors import BadInput
-from rl_lab.frozen_policy import layout
-from rl_lab.frozen_policy.card import Card, read_card
+from rl_lab.frozen_policy import golden, graph, reading, space_rules
+from rl_lab.frozen_policy.card import Card, read_card, sealed
+from rl_lab.frozen_policy.card import from_data as card_from_data
 from rl_lab.frozen_policy.policy import FrozenPolicy
+from rl_lab.frozen_policy.rules import Rule, about, reason, refused
 
 # Two runtimes sum in different orders; five decimals of the action's range are the promise.
 BOX_TOLERANCE = 1e-5
+# Indented, a number takes up to 40 bytes of text.
+_GOLDEN_NUMBERS = 2**17
+# Bounds like +-3.4e38 mean none; divided by such a range every action would be equal to any other.
+_UNBOUNDED = 1e6
 
 
 def save(policy: FrozenPolicy, folder: Path) -> None:
     """Put a policy on disk in place of one that was there.
 
     Raises:
-        BadInput: The folder holds something that is not a frozen policy.
+        BadInput: The folder holds something that is not a frozen policy, or the policy is one
+            that loading would refuse; nothing was written.
         Failed: The disk is full or read-only.
     """
     if folder.exists():
@@ -33,9 +43,29 @@ def save(policy: FrozenPolicy, folder: Path) -> None:
                 "a new folder, or a frozen policy to replace",
                 "Choose another to=FOLDER.",
             )
+    # What loading would refuse must not be what is left of a long training.
+    data = sealed(_trimmed(policy.card).to_data())
+    check_graph(policy.graph, card_from_data(data))
+    if (size := len(json.dumps(data, indent=2))) > reading.CARD_BYTES:
+        raise refused(Rule.SIZES, f"a card of {size} bytes", f"at most {reading.CARD_BYTES}")
     # Graph first: whoever reads between the two writes is told that the hash differs.
     files.write_bytes(folder / paths.POLICY_GRAPH, policy.graph)
-    files.write_json(folder / paths.POLICY_CARD, policy.card.to_data())
+    files.write_json(folder / paths.POLICY_CARD, data)
+
+
+def _trimmed(card: Card) -> Card:
+    """The card with as many golden vectors as fit: eight large pictures would make megabytes."""
+    size = space_rules.space_size(card.observation_space, "observation_space")
+    count = max(1, _GOLDEN_NUMBERS // size)
+    if len(card.golden["actions"]) <= count:
+        return card
+    kept = {
+        name: {k: part[:count] for k, part in values.items()}
+        if isinstance(values, dict)
+        else values[:count]
+        for name, values in card.golden.items()
+    }
+    return dataclasses.replace(card, golden=kept)
 
 
 def locate(folder: Path) -> Path:
@@ -45,7 +75,8 @@ def locate(folder: Path) -> Path:
         BadInput: There is none.
     """
     for candidate in (folder, folder / "policy"):
-        if (candidate / paths.POLICY_CARD).is_file():
+        # A link counts as there, so that it is refused as a link and not as missing.
+        if os.path.lexists(candidate / paths.POLICY_CARD):
             return candidate
     raise BadInput(
         f"{folder} holds no frozen policy",
@@ -57,64 +88,71 @@ def locate(folder: Path) -> Path:
 def load_policy(folder: str | Path, threads: int = 1) -> FrozenPolicy:
     """Load a frozen policy and prove that it still acts as it did when it was frozen.
 
+    Loading runs no code from the folder, writes nothing and opens only the two files, once each.
+
     Args:
         folder: Holds `policy.json` and `policy.onnx`; a run folder is taken for its `policy/`.
         threads: Threads of onnxruntime.
 
     Raises:
-        BadInput: The folder is not a frozen policy, is damaged, or is of a newer format.
+        BadInput: The folder breaks one of the rules of docs/frozen-policy.md; names the rule.
     """
-    folder = locate(Path(folder))
-    card = read_card(folder)
-    graph = _read_graph(folder, card)
-    try:
-        policy = FrozenPolicy(card, graph, threads)
-    except BadInput:
-        raise
-    except Exception as error:
-        raise BadInput(
-            f"onnxruntime refuses {folder / paths.POLICY_GRAPH}: {str(error)[:200]}",
-            "a graph that rl-lab wrote",
-            "Freeze the run again.",
-        ) from error
-    _prove(policy, folder)
+    place = locate(Path(folder))
+    if place != Path(folder) and place.is_symlink():
+        raise refused(Rule.FILES, f"{place} is a symbolic link", "a folder of its own")
+    card = read_card(place)
+    path = place / paths.POLICY_GRAPH
+    with about(path):
+        data = reading.read_file(path, reading.GRAPH_BYTES)
+        check_graph(data, card)
+    with about(place):
+        policy = _session(card, data, threads)
+        _prove(policy)
     return policy
 
 
-def _read_graph(folder: Path, card: Card) -> bytes:
-    path = folder / paths.POLICY_GRAPH
-    try:
-        graph = path.read_bytes()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}", "the policy's graph") from error
-    if files.sha256(graph) != card.onnx_sha256:
-        raise BadInput(
-            f"{path} is not the file its card was written for",
+def check_graph(data: bytes, card: Card) -> None:
+    """Refuse a graph that is not the card's, or not one that rl-lab could have written.
+
+    Raises:
+        BadInput: It breaks a rule; names it.
+    """
+    if files.sha256(data) != card.onnx_sha256:
+        raise refused(
+            Rule.GRAPH_HASH,
+            "this is not the file its card was written for",
             f"SHA-256 {card.onnx_sha256[:12]}...",
             "Freeze the run again: the folder was changed or damaged.",
         )
-    return graph
+    graph.check(data, card)
 
 
-def _prove(policy: FrozenPolicy, folder: Path) -> None:
-    golden = policy.card.golden
-    masks = golden.get("action_masks")
-    actions, _ = policy.act_batch(_golden_batch(policy.card), action_masks=masks)
-    _, dtype = layout.array_type(policy.card.action_space)
-    if text := actions_differ(policy.action_space, actions, np.array(golden["actions"], dtype)):
-        raise BadInput(
-            f"{folder} does not act as when it was frozen: {text}",
+def _session(card: Card, data: bytes, threads: int) -> FrozenPolicy:
+    try:
+        return FrozenPolicy(card, data, threads)
+    except Exception as error:  # onnxruntime's errors have no common type
+        raise refused(Rule.RUNTIME, f"onnxruntime refuses it: {reason(error)}") from error
+
+
+def _prove(policy: FrozenPolicy) -> None:
+    card = policy.card
+    known = golden.read(card.golden, card.observation_space, card.action_space, card.action_masks)
+    try:
+        actions, following = policy.act_batch(known.observations, action_masks=known.masks)
+        # One decision runs with other buffers; that its numbers agree is the tests' matter.
+        policy.act(known.first, policy.reset(), None if known.masks is None else known.masks[0])
+    except Exception as error:  # onnxruntime's errors have no common type
+        raise refused(Rule.RUNTIME, f"onnxruntime fails: {reason(error)}") from error
+    text = actions_differ(policy.action_space, actions, known.actions)
+    if any(not np.isfinite(array).all() for array in following):
+        text = text or "its state is not finite"
+    if text:
+        raise refused(
+            Rule.GOLDEN_ACTIONS,
+            f"it does not act as when it was frozen: {text}",
             "the golden actions of its card",
             "Freeze the run again, or use the onnxruntime version it was frozen with.",
         )
-
-
-def _golden_batch(card: Card) -> Any:
-    stored = card.golden["observations"]
-    if card.observation_space["kind"] == "dict":
-        kinds = card.observation_space["spaces"]
-        return {k: np.array(stored[k], layout.array_type(s)[1]) for k, s in kinds.items()}
-    return np.array(stored, layout.array_type(card.observation_space)[1])
 
 
 def actions_differ(space: Any, one: np.ndarray, two: np.ndarray) -> str:
@@ -125,9 +163,15 @@ def actions_differ(space: Any, one: np.ndarray, two: np.ndarray) -> str:
     if one.dtype.kind != "f":
         wrong = int((one != two).reshape(len(one), -1).any(axis=1).sum())
         return f"{wrong} of {len(one)} actions differ" if wrong else ""
-    scale = np.asarray(space.high, np.float64) - np.asarray(space.low, np.float64)
-    error = np.abs(one.astype(np.float64) - two.astype(np.float64)) / scale
+    one, two = one.astype(np.float64), two.astype(np.float64)
+    error = np.abs(one - two) / _scale(space, two)
     worst = float(np.max(error)) if error.size else 0.0
     if worst <= BOX_TOLERANCE:
         return ""
     return f"actions differ by {worst:.1e} of the action range (allowed: {BOX_TOLERANCE:.0e})"
+
+
+def _scale(space: Any, actions: np.ndarray) -> np.ndarray:
+    """What counts as the size of an action: its range, or itself where it has no honest range."""
+    scale = np.asarray(space.high, np.float64) - np.asarray(space.low, np.float64)
+    return np.where((scale > 0) & (scale < _UNBOUNDED), scale, np.maximum(1.0, np.abs(actions)))

@@ -76,27 +76,33 @@ class FrozenPolicy:
         """
         feeds = self._feeds(observations)
         count = len(next(iter(feeds.values())))
-        for spec, array in zip(self.card.state, state or self._zeros(count), strict=True):
-            feeds[spec["name"]] = array
+        arrays = state or self._zeros(count)
+        layout.require_states(len(arrays), len(self.card.state))
+        for spec, array in zip(self.card.state, arrays, strict=True):
+            shape = (count, *spec["shape"])
+            feeds[spec["name"]] = layout.array_of(array, shape, f"state {spec['name']}")
         if self.card.action_masks:
             if action_masks is None:
                 raise layout.masks_missing()
             width = layout.mask_width(self.card.action_space)
-            feeds[layout.MASK] = np.asarray(action_masks, bool).reshape(count, width)
+            masks = layout.array_of(action_masks, (count, width), layout.MASK)
+            feeds[layout.MASK] = masks.astype(bool)
         outputs = self._session.run(None, feeds)
         return outputs[0], tuple(outputs[1:])
 
     def _feeds(self, observations: Any) -> dict[str, np.ndarray]:
         space = self.card.observation_space
-        if space["kind"] == "dict":
-            observations = {key: observations[key] for key in space["spaces"]}
         triples = zip(
             layout.input_spaces(space),
             layout.input_names(space),
-            layout.parts(observations),
+            layout.ordered_parts(space, observations),
             strict=True,
         )
-        return {name: layout.batch_of(kind, name, part) for kind, name, part in triples}
+        feeds = {name: layout.batch_of(kind, name, part) for kind, name, part in triples}
+        if len({len(array) for array in feeds.values()}) > 1:
+            lengths = {name: len(array) for name, array in feeds.items()}
+            raise BadInput(f"parts of the batch with the lengths {lengths}", "one length for all")
+        return feeds
 
     def predict(
         self,
@@ -134,9 +140,13 @@ class FrozenPolicy:
         return (actions[0] if single else actions), following or None
 
     def _is_single(self, observation: Any) -> bool:
-        part = layout.parts(observation)[0]
-        shape, _ = layout.array_type(layout.input_spaces(self.card.observation_space)[0])
-        return bool(np.shape(part) == shape)
+        space = self.card.observation_space
+        part = layout.ordered_parts(space, observation)[0]
+        shape, _ = layout.array_type(layout.input_spaces(space)[0])
+        try:
+            return bool(np.shape(part) == shape)
+        except ValueError:
+            return False  # ragged, as (observation, info) is; act_batch says so
 
 
 def _batched(observation: Any) -> Any:
@@ -148,7 +158,7 @@ def _batched(observation: Any) -> Any:
 def _restarted(state: State, episode_start: Any) -> State:
     if not state or episode_start is None:
         return state
-    going_on = 1 - np.asarray(episode_start, np.int8)
+    going_on = 1 - layout.array_of(episode_start, (len(state[0]),), "episode_start").astype(np.int8)
     return tuple(
         (a * going_on.reshape(-1, *[1] * (a.ndim - 1))).astype(a.dtype, copy=False) for a in state
     )
@@ -159,6 +169,8 @@ def _session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Told, not guessed from the bytes: its own format would pass by the checks made on ONNX.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     # A spinning pool would slow whatever shares the machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

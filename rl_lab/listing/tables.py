@@ -53,17 +53,13 @@ def table(found: Rows) -> Group:
 
 
 def watch(folder: Path, console: Console, interval_s: float = 1.0) -> None:
-    """Show the tables, renewed every second, until no run is running; the running ones come first.
-
-    Ctrl-C ends it too.
-    """
-    found = _running_first(rows(folder))
+    """Show the tables, renewed every second, the running runs first; Ctrl-C ends it."""
     try:
-        with Live(table(found), console=console, auto_refresh=False) as live:
-            while any(run.status == RUNNING for run in found[0]):
+        with Live(table(_running_first(rows(folder))), console=console, auto_refresh=False) as live:
+            live.refresh()
+            while True:
                 time.sleep(interval_s)
-                found = _running_first(rows(folder))
-                live.update(table(found), refresh=True)
+                live.update(table(_running_first(rows(folder))), refresh=True)
     except KeyboardInterrupt:
         return
 

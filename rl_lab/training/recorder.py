@@ -51,7 +51,8 @@ class Recorder:
         self._best = (-math.inf, 0)
         every = plan.training.selection_every_steps
         self._every = self._next_selection = every if every > 0 else sys.maxsize
-        self.stopped = False
+        self._selection_s = 0.0
+        self.stopped = self.finished = False
 
     def __enter__(self) -> Recorder:
         return self
@@ -86,8 +87,10 @@ class Recorder:
         self._agent.save(self._plan.folder / "checkpoints" / f"step-{self._step:09d}")
         scores = {tags.BEST_RETURN: self._best[0]} if self._selection else {}
         self._events.hparams(_hyperparameters(self._plan), scores)
+        self.finished = True
 
     def _select(self, step: int) -> None:
+        start = time.monotonic()
         policy = self._frozen(step)
         seeds = seeding.selection_seeds(self._plan.seed, self._plan.training.selection_episodes)
         returns, lengths = zip(*(self._episode(policy, seed) for seed in seeds), strict=True)
@@ -100,6 +103,7 @@ class Recorder:
         if mean >= self._best[0]:
             self._best = (mean, step)
             frozen_policy.save(policy, self._plan.folder / "best")
+        self._selection_s += time.monotonic() - start
 
     def _episode(self, policy: FrozenPolicy, seed: int) -> tuple[float, int]:
         env = self._plan.make_env()
@@ -145,6 +149,7 @@ class Recorder:
             "recipe_hash": plan.recipe_hash,
             "steps": self._step,
             "seconds": round(time.monotonic() - self._start, 3),
+            "selection_seconds": round(self._selection_s, 3),
             "cpu_seconds": round(time.process_time() - self._cpu_start, 3),
             "peak_memory_bytes": provenance.peak_memory_bytes(),
             **self._agent.costs(),

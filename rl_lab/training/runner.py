@@ -33,6 +33,7 @@ def train(
     make_agent: MakeAgent,
     freeze: Freeze,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train one run to its end; a complete run is left as it is.
 
@@ -41,6 +42,7 @@ def train(
         make_agent: The agent family's factory with its hyperparameters bound.
         freeze: Turns the agent's policy into a frozen one.
         on_progress: Told about progress a few times per second.
+        on_stop: Told when a signal has asked for a stop.
 
     Raises:
         BadInput: The agent refuses its settings, or another process trains here; no new folder
@@ -50,13 +52,17 @@ def train(
     if runs.status(plan.folder) == runs.COMPLETE:
         return Outcome(runs.COMPLETE, skipped=True)
     made = not plan.folder.exists()
-    plan.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with runs.exclusive(plan.folder):
+        plan.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(str(files.cannot_write(plan.folder, error))) from error
+    try:
+        with runs.exclusive(plan.folder, "training"):
             runs.clear(plan.folder)
-            return _train(plan, make_agent, freeze, on_progress)
-    except BadInput:
-        if made:
+            return _train(plan, make_agent, freeze, on_progress, on_stop)
+    except BaseException as error:
+        # Before the card is written there is nothing worth keeping.
+        if made and (isinstance(error, BadInput) or runs.status(plan.folder) is None):
             _remove_with_empty_parents(plan.folder)
         raise
 
@@ -71,7 +77,11 @@ def _remove_with_empty_parents(folder: Path) -> None:
 
 
 def _train(
-    plan: RunPlan, make_agent: MakeAgent, freeze: Freeze, on_progress: Callable[[Progress], None]
+    plan: RunPlan,
+    make_agent: MakeAgent,
+    freeze: Freeze,
+    on_progress: Callable[[Progress], None],
+    on_stop: Callable[[], None],
 ) -> Outcome:
     torch.set_num_threads(plan.threads)
     agent = make_agent(plan.make_env, plan.training, seeding.training_seed(plan.seed))
@@ -79,7 +89,7 @@ def _train(
     recorder = Recorder(plan, agent, freeze, on_progress)
     recorder.write_card(runs.RUNNING)
     try:
-        with recorder, _stop_on_signal(recorder):
+        with recorder, _stop_on_signal(recorder, on_stop):
             agent.learn(plan.training.steps, recorder)
             if not recorder.stopped:
                 recorder.finish()
@@ -90,22 +100,23 @@ def _train(
         text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
         recorder.write_card(runs.FAILED, error=text)
         raise
-    status = runs.INTERRUPTED if recorder.stopped else runs.COMPLETE
+    status = runs.COMPLETE if recorder.finished else runs.INTERRUPTED
     recorder.write_card(status)
     return Outcome(status, skipped=False)
 
 
 @contextlib.contextmanager
-def _stop_on_signal(recorder: Recorder) -> Iterator[None]:
-    """The first signal asks for a stop at the next boundary, a second Ctrl-C stops at once."""
+def _stop_on_signal(recorder: Recorder, on_stop: Callable[[], None]) -> Iterator[None]:
+    """The first signal asks for a stop at the next boundary, a second one stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handler(number: int, frame: object) -> None:
-        if recorder.stopped and number == signal.SIGINT:
+        if recorder.stopped:
             raise KeyboardInterrupt
         recorder.stopped = True
+        on_stop()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGUSR1"):

@@ -43,8 +43,18 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> 
         ("train training.steps=0", "training.steps=0 (expected a number above 0)"),
         ("train training.n_envs=0", "training.n_envs=0"),
         ("train threads=0", "threads=0"),
-        ("train seed=0,1", "Add -m"),
+        ("train seed=0,1", "rl-lab train -m"),
         ("train -m seed=0,0", "are the same run"),
+        ("train +foo=bar", "unknown key 'foo'"),
+        ("train ~logger", "removed key 'logger'"),
+        ("train env.id=Pendulum-v1", "Give env=Pendulum-v1"),
+        ("train tuned=nope", "unknown tuned settings 'nope'"),
+        ("train agent.policy_kwargs=5 debug=smoke", "agent.policy_kwargs=5"),
+        ("train logger.tensorboard=maybe", "true or false"),
+        ("train training.selection_episodes=2000", "at most 1000"),
+        ("train output=", "output= is empty"),
+        ("train agent=null", "does not compose"),
+        ("train =3", "rl-lab"),
         ("train -m seed=0,1 launcher.jobs=0", "launcher.jobs=0"),
         ("train agent=dqn env=Pendulum-v1", "dqn cannot act in Pendulum-v1"),
         ("train agent=sac env=CartPole-v1", "sac cannot act in CartPole-v1"),
@@ -125,6 +135,28 @@ def test_a_shift_for_another_environment_is_refused(
     saved(always(1), empty_folder / "p")
     line = complaint("evaluate policies=[p] imports=[fakes] shift=CartPole-v1/longer_pole", capsys)
     assert "is for CartPole-v1" in line
+
+
+def test_one_folder_is_evaluated_by_one_process(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    saved(always(1), empty_folder / "p")
+    words = "evaluate policies=[p] imports=[fakes] evaluation=quick name=e evaluation.speed.calls=0"
+    assert cli.main(words.split()) == 0
+    capsys.readouterr()
+    with runs.exclusive(empty_folder / "outputs" / "evaluate" / "e", "evaluating"):
+        assert "another process is evaluating in" in complaint(words, capsys)
+
+
+@pytest.mark.parametrize("name", ["../x", "-x", "a b", ".."])
+def test_a_name_that_is_no_file_name_is_refused(
+    name: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    saved(always(1), empty_folder / "p")
+    words = ["evaluate", "policies=[p]", "imports=[fakes]", f"name='{name}'"]
+    assert cli.main(words) == 2
+    assert "For example name=" in capsys.readouterr().err
+    assert not (empty_folder / "outputs").exists()
 
 
 FAULTS = [

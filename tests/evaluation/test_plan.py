@@ -83,13 +83,14 @@ def test_a_damaged_policy_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert "policy.json" in damaged[0].message
 
 
-def test_the_fingerprint_knows_policies_seeds_and_nothing_else(tmp_path: Path) -> None:
+def test_the_fingerprint_knows_what_moves_a_return_and_nothing_else(tmp_path: Path) -> None:
     made, _ = plan.entrants([saved(always(1), tmp_path / "a")])
     moved, _ = plan.entrants([saved(always(1), tmp_path / "b")])
     other, _ = plan.entrants([saved(always(0), tmp_path / "c")])
 
-    def name(who: list[plan.Entrant], seeds: list[int]) -> str:
-        return plan.fingerprint(plan.tasks(who, seeds, None, (), ()), who)
+    def name(who: list[plan.Entrant], seeds: list[int], step_limit: int = 9) -> str:
+        return plan.fingerprint(plan.tasks(who, seeds, None, (), ()), who, step_limit)
 
     assert name(made, [1, 2]) == name(moved, [1, 2])
     assert len({name(made, [1, 2]), name(other, [1, 2]), name(made, [1, 3])}) == 3
+    assert name(made, [1, 2]) != name(made, [1, 2], step_limit=10)

@@ -8,11 +8,14 @@ seeds, none of which was trained on. Finished episodes are kept: the same comman
 interruption.
 
   runs=FOLDER                a run, a folder of runs, or [A,B]
+  which=best                 of each run the best snapshot on its selection seeds, not the final
   policies=[A,B]             folders of frozen policies
+  suite=true                 policies of three environments or more, each by itself and on one scale
   evaluation=quick           a first look in seconds (default: standard)
   evaluation.episodes=50     episodes per policy
   evaluation.workers=2       processes (default: one per core)
   shift=none                 no robustness; shift=ENVIRONMENT/NAME for another shift
+  imports=[PACKAGE]          packages that register the environment
   name=NAME output=FOLDER    the results go to OUTPUT/evaluate/NAME
 """
 
@@ -20,17 +23,20 @@ from __future__ import annotations
 
 import glob
 import shlex
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_lab import paths, provenance, seeding
+from rl_lab import files, paths, provenance, records, seeding
 from rl_lab.cli import concluding, config, leaderboard, progress, typed
 from rl_lab.cli.options import Options
+from rl_lab.comparison import suites
 from rl_lab.environments import Anchors, register, require_known
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
-from rl_lab.evaluation import plan, runner
+from rl_lab.evaluation import plan, runner, speed
 from rl_lab.shifts import Shift, from_data
+from rl_lab.statistics.intervals import counted
 
 
 def run(options: Options, words: list[str]) -> int:
@@ -39,30 +45,83 @@ def run(options: Options, words: list[str]) -> int:
     if options.show_config:
         print(config.to_yaml(data), end="")
         return EXIT_DONE
-    request = _request(data, options, shlex.join(["rl-lab", "evaluate", *words]))
-    folder = request.folder
-    paths.require_writable(folder)
+    command = shlex.join(["rl-lab", "evaluate", *words])
+    register(typed.value(data["imports"], tuple[str, ...], "imports"))
+    folders, failures = plan.find_policies(_places(data), str(data["which"]))
+    if typed.value(data["suite"], bool, "suite"):
+        return _suite(data, options, command, folders, failures)
+    request = _request(data, options, command, folders, failures)
+    _evaluate(request)
+    leaderboard.show(request.folder)
+    return _code(request.folder)
+
+
+def _suite(
+    data: Mapping[str, Any],
+    options: Options,
+    command: str,
+    folders: Sequence[Path],
+    failures: Sequence[plan.Failure],
+) -> int:
+    """Each environment by itself, then all on one scale."""
+    groups = plan.by_environment(folders)
+    name = str(data["name"] or f"suite-{files.canonical_hash(sorted(map(str, folders)))}")
+    requests = []
+    for environment, members in groups.items():
+        inner = {**data, "name": f"{name}/{environment}"}
+        requests.append(_request(inner, options, command, members, ()))
+    suites.require_scale({r.environment: r.anchors for r in requests})
+    for request in requests:
+        _evaluate(request)
+    folder = paths.evaluation_folder(Path(data["output"]), name)
+    parts = [
+        suites.Part(r.environment, records.read(r.folder / paths.EPISODES), r.anchors)
+        for r in requests
+    ]
+    files.write_json(folder / paths.SUITE, {**suites.summarize(parts), "command": command})
+    leaderboard.show_suite(folder)
+    codes = [_code(request.folder) for request in requests]
+    for failure in failures:
+        print(f"failed: {failure.contestant} seed {failure.training_seed}: {failure.message}")
+    return EXIT_FAILED if failures else max(codes)
+
+
+def _evaluate(request: concluding.Request) -> None:
+    paths.require_writable(request.folder)
     names = sorted({e.contestant for e in request.contestants})
     count = len(request.contestants)
-    print(f"{len(names)} contestants ({', '.join(names)}), {count} policies, {request.environment}")
-    with progress.of_episodes("evaluating") as on_episodes:
-        outcome = runner.run(
-            request.tasks, request.contestants, folder, request.settings, on_episodes
-        )
-    scores = concluding.conclude(request, *outcome)
-    leaderboard.show(folder)
-    return EXIT_FAILED if scores["failures"] else EXIT_DONE
+    who = f"{counted(len(names), 'contestant')} ({', '.join(names)})"
+    policies = "1 policy" if count == 1 else f"{count} policies"
+    print(f"{who}, {policies}, {request.environment}")
+    try:
+        with progress.of_episodes("evaluating") as on_episodes:
+            outcome = runner.run(
+                request.tasks, request.contestants, request.folder, request.settings, on_episodes
+            )
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it was", file=sys.stderr)
+        raise
+    concluding.conclude(request, *outcome)
 
 
-def _request(data: Mapping[str, Any], options: Options, command: str) -> concluding.Request:
+def _code(folder: Path) -> int:
+    return EXIT_FAILED if files.read_json(folder / paths.SCORES)["failures"] else EXIT_DONE
+
+
+def _request(
+    data: Mapping[str, Any],
+    options: Options,
+    command: str,
+    folders: Sequence[Path],
+    failures: Sequence[plan.Failure],
+) -> concluding.Request:
     settings = data["evaluation"]
     imports = typed.value(data["imports"], tuple[str, ...], "imports")
-    register(imports)
-    folders, failures = plan.find_policies(_places(data))
     contestants, damaged = plan.entrants(folders)
     environment = str(contestants[0].card.environment["id"])
     require_known(environment)
-    anchors, headline = _environment_facts(environment, contestants[0].card.anchors, options)
+    anchors = _anchors(contestants, options)
+    headline = _configured(environment, options).get("headline_shift")
     shift = _shift(data["shift"], environment, headline, options)
     episodes = _count(settings, "episodes", 1)
     seeds = seeding.evaluation_seeds(_count(settings, "seed", 0), episodes)
@@ -70,7 +129,11 @@ def _request(data: Mapping[str, Any], options: Options, command: str) -> conclud
     deltas = tuple(i / (levels - 1) for i in range(levels))
     shift_seeds = seeds[: _count(settings, "shift_episodes", 1)]
     work = plan.tasks(contestants, seeds, shift, deltas, shift_seeds)
-    name = data["name"] or f"{environment}-{plan.fingerprint(work, contestants)}"
+    name = (
+        data["name"]
+        or f"{environment}-{plan.fingerprint(work, contestants, settings['step_limit'])}"
+    )
+    _require_plain(str(name))
     return concluding.Request(
         folder=paths.evaluation_folder(Path(data["output"]), str(name)),
         environment=environment,
@@ -83,12 +146,21 @@ def _request(data: Mapping[str, Any], options: Options, command: str) -> conclud
         shift=shift,
         deltas=deltas if shift else (),
         shift_episodes=len(shift_seeds) if shift else 0,
-        speed_calls=_count(settings["speed"], "calls", 0),
-        speed_repeats=_count(settings["speed"], "repeats", 1),
-        tensorboard=bool(data["logger"]["tensorboard"]),
+        speed=typed.build(speed.Settings, settings["speed"], "evaluation.speed"),
+        tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
         command=command,
         earlier_failures=(*failures, *damaged),
     )
+
+
+def _require_plain(name: str) -> None:
+    for part in name.split("/"):
+        if paths.file_name(part) != part:
+            raise BadInput(
+                f"name={name}",
+                "letters, digits, and - _ . , = + after the first",
+                f"For example name={paths.file_name(part)}.",
+            )
 
 
 def _engine(settings: Mapping[str, Any], imports: tuple[str, ...]) -> runner.Settings:
@@ -112,8 +184,7 @@ def _count(section: Mapping[str, Any], key: str, least: int) -> int:
 
 def _places(data: Mapping[str, Any]) -> list[Path]:
     given = data["runs"]
-    texts = [] if given is None else [given] if isinstance(given, str) else list(given)
-    texts += typed.value(data["policies"], tuple[str, ...], "policies")
+    texts = _texts(given) + _texts(data["policies"])
     if not texts:
         raise BadInput(
             "nothing to evaluate",
@@ -129,19 +200,39 @@ def _places(data: Mapping[str, Any]) -> list[Path]:
     return places
 
 
-def _environment_facts(
-    environment: str, on_card: Mapping[str, Any] | None, options: Options
-) -> tuple[Anchors | None, str | None]:
-    """Anchors and headline shift: of the configuration where it has them, else of the card."""
-    for root in (options.config_dir, paths.conf_dir()):
+def _texts(given: Any) -> list[str]:
+    """One text or a list of them; an empty one is none."""
+    return [str(g) for g in (given if isinstance(given, list) else [given]) if g not in (None, "")]
+
+
+def _anchors(contestants: Sequence[plan.Entrant], options: Options) -> Anchors | None:
+    """The scale that the policies were frozen with; where they have none, the configuration's.
+
+    Raises:
+        BadInput: They were frozen with different ones.
+    """
+    found = {files.canonical_hash(e.card.anchors): e for e in contestants if e.card.anchors}
+    if len(found) > 1:
+        one, two, *_ = found.values()
+        raise BadInput(
+            f"{one.folder} was frozen with the anchors {one.card.anchors}, "
+            f"{two.folder} with {two.card.anchors}",
+            "one scale for all contestants",
+            "Train them with the same env.anchors, or evaluate them apart.",
+        )
+    for entrant in found.values():
+        return typed.build(Anchors, entrant.card.anchors or {}, "anchors")
+    anchors = _configured(str(contestants[0].card.environment["id"]), options).get("anchors")
+    return typed.build(Anchors, anchors, "anchors") if anchors else None
+
+
+def _configured(environment: str, options: Options) -> dict[str, Any]:
+    """What the configuration says of an environment; empty where it says nothing."""
+    for root in (paths.conf_dir(), options.config_dir):
         path = root / "env" / f"{environment}.yaml" if root else None
         if path and path.is_file():
-            data = config.read_yaml(path)
-            anchors = data.get("anchors")
-            return typed.build(Anchors, anchors, "anchors") if anchors else None, data.get(
-                "headline_shift"
-            )
-    return typed.build(Anchors, on_card, "anchors") if on_card else None, None
+            return dict(config.read_yaml(path))
+    return {}
 
 
 def _shift(
@@ -150,7 +241,7 @@ def _shift(
     if data == {"name": "none"} or (data == {"name": "headline"} and headline is None):
         return None
     if data == {"name": "headline"}:
-        roots = [root for root in (options.config_dir, paths.conf_dir()) if root]
+        roots = [root for root in (paths.conf_dir(), options.config_dir) if root]
         files = [root / "shift" / environment / f"{headline}.yaml" for root in roots]
         found = next((path for path in files if path.is_file()), files[-1])
         return from_data(config.read_yaml(found))

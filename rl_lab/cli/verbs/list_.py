@@ -24,8 +24,9 @@ def run(options: Options, words: list[str]) -> int:
     if len(words) > 1:
         raise BadInput(f"{' '.join(words)!r}", "one folder or one group")
     place = words[0] if words else "outputs"
-    if words and not Path(place).is_dir() and (paths.conf_dir() / place).is_dir():
-        for name, purpose in listing.configured(place):
+    roots = [root for root in (paths.conf_dir(), options.config_dir) if root]
+    if words and not Path(place).is_dir() and any((root / place).is_dir() for root in roots):
+        for name, purpose in listing.configured(place, options.config_dir):
             print(f"{name:<28}{purpose}")
         return EXIT_DONE
     folder = Path(place)

@@ -13,6 +13,8 @@ and hashes, so that the episode can be lived again, proved identical and drawn a
   to=FOLDER    a .webp of a telling name
   size=480     pixels of the longer side
   fps=30       pictures per second
+  seed=K       the episode's seed is the first of published list K (0 unless said otherwise)
+  imports=[PACKAGE]   packages that register the environment
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ def run(options: Options, words: list[str]) -> int:
     imports = typed.value(data["imports"], tuple[str, ...], "imports")
     register(imports)
     if data["to"] is not None:
-        paths.require_writable(Path(str(data["to"])))
+        target = Path(str(data["to"]))
+        paths.require_writable(target.parent if _is_file(target) else target)
     faithful = True
     if given[0] in ("run", "policy") and data["episodes"] != 1 and _is_file(data["to"]):
         raise BadInput(
@@ -83,7 +86,8 @@ def _episodes(source: str, data: Mapping[str, Any], imports: tuple[str, ...]) ->
         policy = load_policy(place)
         episodes = typed.value(data["episodes"], int, "episodes")
         typed.positive(episodes, "episodes")
-        for seed in seeding.evaluation_seeds(typed.value(data["seed"], int, "seed"), episodes):
+        root = typed.value(data["seed"], int, "seed")
+        for seed in seeding.evaluation_seeds(root, episodes, keys=("seed", "episodes")):
             yield replay.record(policy, seed, imports=imports)
 
 
@@ -102,7 +106,10 @@ def _picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> 
     for place in scores["contestants"][names.index(name)]["policies"]:
         if frozen_policy.read_card(Path(place)).training_seed != chosen.training_seed:
             continue
-        episode = replay.record(load_policy(place), chosen.evaluation_seed, imports=imports)
+        limit = int(scores["protocol"]["step_limit"])
+        episode = replay.record(
+            load_policy(place), chosen.evaluation_seed, imports=imports, step_limit=limit
+        )
         if episode.episode_return != chosen.episode_return:
             raise Failed(
                 f"the episode returns {episode.episode_return:g}, not {chosen.episode_return:g}",
@@ -129,7 +136,7 @@ def _show(
     episode: Replay, data: Mapping[str, Any], imports: tuple[str, ...], recorded: bool
 ) -> bool:
     """Verify, watch or draw one episode; whether it was the recorded one to the bit."""
-    if data["verify"]:
+    if typed.value(data["verify"], bool, "verify"):
         verdict = replay.verify(episode, imports)
         print(verdict)
         return verdict.identical

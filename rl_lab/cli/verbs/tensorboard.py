@@ -37,7 +37,11 @@ def run(options: Options, words: list[str]) -> int:
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
     command += ["--host", "127.0.0.1", "--port", port]
     print(f"TensorBoard on {folder}: http://localhost:{port} (Ctrl-C stops it)", flush=True)
+    process = subprocess.Popen(command)
     try:
-        return EXIT_FAILED if subprocess.run(command).returncode else EXIT_DONE
+        return EXIT_FAILED if process.wait() else EXIT_DONE
     except KeyboardInterrupt:
         return EXIT_DONE
+    finally:
+        process.terminate()
+        process.wait()

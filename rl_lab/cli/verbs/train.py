@@ -20,8 +20,10 @@ environment and agent has some; tuned=none turns them off.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rl_lab import paths, provenance, runs
 from rl_lab.cli import config, launching, planning, progress, typed
@@ -57,7 +59,7 @@ def _single(job: Job) -> int:
     print(f"{plan.agent} on {plan.environment.id}, seed {plan.seed}: {plan.settings}")
     with progress.of_run(plan.training.steps) as on_progress:
         make_agent = planning.make_agent(job.agent)
-        outcome = runner.train(plan, make_agent, freezing.freeze, on_progress)
+        outcome = runner.train(plan, make_agent, freezing.freeze, on_progress, _on_stop)
     if outcome.status == runs.INTERRUPTED:
         print(f"interrupted: {plan.folder}; the same command starts it again", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -65,17 +67,28 @@ def _single(job: Job) -> int:
     return EXIT_DONE
 
 
+def _on_stop() -> None:
+    print("stopping at the next update; another Ctrl-C stops at once", file=sys.stderr)
+
+
 def _tell(job: Job) -> None:
     card = runs.read(job.plan.folder)
     rate = card["steps"] / card["seconds"] if card["seconds"] else float("nan")
-    print(f"{card['steps']} steps in {card['seconds']:.1f} s ({rate:.0f} steps/s)")
+    asked = job.plan.training.steps
+    more = f", {asked} rounded up to whole rollouts" if card["steps"] > asked else ""
+    print(f"{card['steps']} steps in {card['seconds']:.1f} s ({rate:.0f} steps/s{more})")
     if card["selection"]:
         best = max(point["mean_return"] for point in card["selection"])
         last = card["selection"][-1]["mean_return"]
         at = f"best {best:.1f} at step {card['best_step']}"
         print(f"return on the selection seeds: last {last:.1f}, {at}")
     print(f"run: {job.plan.folder}")
-    print(f"next: rl-lab evaluate runs={job.plan.folder.parent}")
+    print(f"next: {_next(job.plan.folder.parent, job.plan.imports)}")
+
+
+def _next(folder: Path, imports: Sequence[str]) -> str:
+    words = ["rl-lab", "evaluate", f"runs={folder}"]
+    return shlex.join([*words, *([f"imports=[{','.join(imports)}]"] if imports else [])])
 
 
 def _sweep(jobs: Sequence[Job], options: Options) -> int:
@@ -111,9 +124,9 @@ def _summary(finished: Sequence[launching.Finished], asked: int) -> int:
     print(f"{len(finished) - len(bad)} of {asked} jobs done" if not stopped else "stopped")
     for done in bad:
         print(f"failed: {done.job.name}: {done.reason()} (log: {done.log})", file=sys.stderr)
-    folders = sorted({str(d.job.plan.folder.parent.parent) for d in finished})
-    for folder in folders:
-        print(f"next: rl-lab evaluate runs={folder}")
+    plans = [done.job.plan for done in finished if done.status == "complete"]
+    for folder in sorted({plan.folder.parent.parent for plan in plans}):
+        print(f"next: {_next(folder, plans[0].imports)}")
     if stopped:
         return EXIT_INTERRUPTED
     return EXIT_FAILED if bad else EXIT_DONE

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import always, linear_policy, saved
+from frozen_policy.crafting import edit
 
 from rl_lab import frozen_policy
 from rl_lab.errors import BadInput
@@ -18,11 +19,6 @@ from rl_lab.frozen_policy import actions_differ, load_policy
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return saved(always(1), tmp_path / "policy")
-
-
-def edit(folder: Path, **changes: Any) -> None:
-    path = folder / "policy.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def test_it_acts_as_worked_out_by_hand(tmp_path: Path) -> None:
@@ -112,6 +108,36 @@ def test_box_actions_may_differ_by_rounding_only() -> None:
     one = np.array([[1.0]], np.float32)
     assert actions_differ(Unit, one, one + 1e-5) == ""
     assert "1.0e-03 of the action range" in actions_differ(Unit, one, one + 4e-3)
+
+
+def test_without_bounds_an_action_is_its_own_measure() -> None:
+    class Unbounded:
+        low, high = np.array([-np.inf, -3.4e38]), np.array([np.inf, 3.4e38])
+
+    one = np.array([[100.0, 0.0]], np.float32)
+    assert actions_differ(Unbounded, one, one * 1.000001) == ""
+    assert actions_differ(Unbounded, one + 1.0, one) != ""
+    assert actions_differ(Unbounded, one * np.nan, one) != ""
+
+
+def test_a_card_without_its_hash_is_read(folder: Path) -> None:
+    path = folder / "policy.json"
+    data = json.loads(path.read_text())
+    assert len(data.pop("card_sha256")) == 64
+    path.write_text(json.dumps(data))
+    assert load_policy(folder).card.agent == "linear"
+
+
+def test_saving_refuses_what_loading_would_refuse(tmp_path: Path) -> None:
+    policy = always(1, agent="red\x1b[31m")
+    with pytest.raises(BadInput, match=r"rule 5 .*agent"):
+        frozen_policy.save(policy, tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+def test_what_cannot_be_told_is_written_as_null(tmp_path: Path) -> None:
+    policy = always(1, provenance={"speed": float("nan")})
+    assert load_policy(saved(policy, tmp_path / "p")).card.provenance == {"speed": None}
 
 
 def test_loading_and_acting_need_no_training_library(folder: Path) -> None:

@@ -1,0 +1,174 @@
+"""Server: requests arrive at random, whether or not the last one has been served.
+
+A closed loop stops asking while it is stalled and so hides the queue ("coordinated omission", Gil
+Tene's wrk2). Here the latency of a request counts from the time at which it was scheduled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rl_lab import seeding
+from rl_lab.evaluation.speed.latency import NO_DEADLINE, misses
+from rl_lab.evaluation.speed.settings import missing
+
+LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+# With fewer arrivals the 99th percentile is as good as the maximum: 0.99^299 < 5 %.
+FEWEST_ARRIVALS = 299
+_MOST_ARRIVALS = 20_000
+_SERVICE_CALLS = (20, 500)
+_SERVICE_SHARE = 0.05
+
+Decide = Callable[[], object]
+
+
+class Clock(Protocol):
+    """What a server needs of time."""
+
+    def now(self) -> int:
+        """Nanoseconds from an arbitrary origin."""
+
+    def wait_until(self, due_ns: int) -> None:
+        """Return at that time, at once where it has passed."""
+
+
+class BusyClock:
+    """The machine's clock, asked again and again; a sleep would overshoot by 50 microseconds."""
+
+    now = staticmethod(time.perf_counter_ns)
+
+    def wait_until(self, due_ns: int) -> None:
+        """Return at that time, at once where it has passed."""
+        clock = time.perf_counter_ns
+        while clock() < due_ns:
+            pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """One load that a server was put under.
+
+    Attributes:
+        load: The arrival rate as a share of the capacity.
+        rate_per_s: The arrival rate.
+        latency_us: From the scheduled arrival to the action, one entry per request.
+    """
+
+    load: float
+    rate_per_s: float
+    latency_us: npt.NDArray[Any]
+
+
+def arrivals_ns(
+    rate_per_s: float, count: int, generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Scheduled times of a Poisson process, from the start of the run."""
+    gaps_s = generator.standard_exponential(count) / rate_per_s
+    return np.asarray(np.cumsum(gaps_s) * 1e9).astype(np.int64)
+
+
+def serve(due_ns: npt.NDArray[np.int64], decide: Decide, clock: Clock) -> npt.NDArray[Any]:
+    """Serve requests one after the other, in the order of their arrival.
+
+    Args:
+        due_ns: Scheduled arrivals, ascending.
+        decide: Serves one request.
+        clock: Injected, so that a test needs no time.
+
+    Returns:
+        Response times [n] in microseconds, each from its scheduled arrival.
+    """
+    now, wait_until, latency_ns = clock.now, clock.wait_until, []
+    start = now()
+    for due in (due_ns + start).tolist():
+        wait_until(due)
+        decide()
+        latency_ns.append(now() - due)
+    return np.asarray(latency_ns) / 1e3
+
+
+def service_s(decide: Decide, calls: int, clock: Clock) -> float:
+    """Mean seconds per request of a server that is never idle, its own bookkeeping included."""
+    start = clock.now()
+    serve(np.zeros(calls, np.int64), decide, clock)
+    return (clock.now() - start) / 1e9 / calls
+
+
+def _calibrated_s(decide: Decide, budget_s: float, clock: Clock) -> float:
+    fewest, most = _SERVICE_CALLS
+    calls = int(_SERVICE_SHARE * budget_s / service_s(decide, fewest, clock))
+    return service_s(decide, min(max(calls, fewest), most), clock)
+
+
+def arrivals_within(budget_s: float, mean_service_s: float) -> int:
+    """Arrivals per load, so that all loads together take `budget_s`."""
+    per_arrival_s = mean_service_s * sum(1 / load for load in LOADS)
+    return max(1, min(_MOST_ARRIVALS, int(budget_s / per_arrival_s)))
+
+
+def best_rate(levels: Sequence[Level], deadline_us: float | None) -> dict[str, Any]:
+    """The highest rate whose 99th percentile is within the deadline, and what limits it."""
+    key = "max_rate_per_s"
+    if deadline_us is None:
+        return missing(key, NO_DEADLINE)
+    if min(len(level.latency_us) for level in levels) < FEWEST_ARRIVALS:
+        reason = f"fewer than {FEWEST_ARRIVALS} arrivals per load; raise evaluation.speed.server_s"
+        return missing(key, reason)
+    kept = [v for v in levels if np.percentile(v.latency_us, 99) <= deadline_us]
+    if not kept:
+        return missing(key, f"p99 misses the deadline from {levels[0].load:.0%} load up")
+    best = max(kept, key=lambda level: level.load)
+    limit = "capacity" if best.load == max(v.load for v in levels) else "deadline"
+    return {key: round(best.rate_per_s, 1), "max_load": best.load, "limited_by": limit}
+
+
+def sweep(
+    contestants: Mapping[str, Decide], budget_s: float, deadline_us: float | None
+) -> dict[str, dict[str, Any]]:
+    """Put every contestant under every load, contestants in turn.
+
+    Args:
+        contestants: One warm decision each.
+        budget_s: Seconds per contestant.
+        deadline_us: The environment's control period, or None.
+    """
+    clock = BusyClock()
+    service = {name: _calibrated_s(decide, budget_s, clock) for name, decide in contestants.items()}
+    count = {name: arrivals_within(budget_s, service[name]) for name in contestants}
+    levels: dict[str, list[Level]] = {name: [] for name in contestants}
+    for load in LOADS:
+        for name, decide in contestants.items():
+            rate = load / service[name]
+            # All contestants draw the same gaps, in units of their own service time.
+            generator = seeding.generator(0, "speed", "server", str(load))
+            latency_us = serve(arrivals_ns(rate, count[name], generator), decide, clock)
+            levels[name].append(Level(load, rate, latency_us))
+    return {
+        name: {
+            "service_us": round(service[name] * 1e6, 3),
+            "batching": 1,
+            **best_rate(levels[name], deadline_us),
+            "levels": [_stored(level, deadline_us) for level in levels[name]],
+        }
+        for name in contestants
+    }
+
+
+def _stored(level: Level, deadline_us: float | None) -> dict[str, Any]:
+    p50, p99 = (float(np.percentile(level.latency_us, q)) for q in (50, 99))
+    return {
+        "load": level.load,
+        "rate_per_s": round(level.rate_per_s, 1),
+        "arrivals": len(level.latency_us),
+        "p50_us": round(p50, 3),
+        "p99_us": round(p99, 3),
+        "max_us": round(float(level.latency_us.max()), 3),
+        "mean_us": round(float(level.latency_us.mean()), 3),
+        **misses(level.latency_us, deadline_us),
+    }

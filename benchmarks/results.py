@@ -29,7 +29,7 @@ which are neither training nor evaluation seeds. The interval is a 95 % t interv
 training seeds; "reached" counts those whose mean return is at least the threshold. Made by
 `make results`.
 
-| environment | agent | policy | steps | threshold | return per seed | mean | reached | time per seed |
+| environment | agent | policy | steps | threshold | return per seed | mean | reached | time |
 |---|---|---|---|---|---|---|---|---|
 """
 

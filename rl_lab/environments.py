@@ -17,6 +17,7 @@ from rl_lab.errors import BadInput, EnvironmentFault, closest
 
 # Packages whose wrappers a recipe may name without the user saying that they are trusted.
 _TRUSTED_WRAPPERS = ("gymnasium.wrappers.", "rl_lab.")
+_WRITING_WRAPPERS = ("RecordVideo",)
 _EXTRAS = {"Box2D": "box2d", "box2d": "box2d", "mujoco": "mujoco", "ale_py": "atari"}
 
 
@@ -178,6 +179,10 @@ def _wrap(
     module, _, attribute = name.rpartition(".")
     try:
         kind = getattr(importlib.import_module(module), attribute)
+        if not (isinstance(kind, type) and issubclass(kind, gymnasium.Wrapper)):
+            raise TypeError("no gymnasium.Wrapper")
+        if attribute in _WRITING_WRAPPERS:
+            raise TypeError("it writes files, and a policy's card must not choose where")
         wrapped: gymnasium.Env[Any, Any] = kind(env, **wrapper.get("kwargs", {}))
     except Exception as error:
         raise BadInput(

@@ -141,6 +141,7 @@ class Sb3Agent:
         self._model = model
         self._algorithm = algorithm
         self._normalizer = model.get_vec_normalize_env()
+        self._updates = _count_updates(model)
 
     def learn(self, steps: int, listener: Listener) -> None:
         """Learn for `steps` environment steps, or until the listener says stop."""
@@ -162,10 +163,32 @@ class Sb3Agent:
         return acting.traced(self._model, self._algorithm)
 
     def costs(self) -> Mapping[str, int]:
-        """Gradient updates done and numbers learned."""
+        """Steps of the busiest optimiser (0 for ARS, which has none) and numbers learned."""
         parameters = sum(p.numel() for p in self._model.policy.parameters())
-        updates = int(getattr(self._model, "_n_updates", 0))
+        updates = max(self._updates.values(), default=0)
         return {"gradient_updates": updates, "parameters": parameters}
+
+
+def _count_updates(model: BaseAlgorithm) -> dict[int, int]:
+    """Steps of each of the model's optimisers, counted as they happen.
+
+    The library's own counter counts epochs for some algorithms and gradient steps for others.
+    """
+    counts: dict[int, int] = {}
+
+    def counter(key: int) -> Callable[..., None]:
+        def count(*unused: Any) -> None:
+            counts[key] = counts.get(key, 0) + 1
+
+        return count
+
+    policy: Any = model.policy
+    holders = (policy, getattr(policy, "actor", None), getattr(policy, "critic", None))
+    for holder in holders:
+        optimizer = getattr(holder, "optimizer", None)
+        if isinstance(optimizer, torch.optim.Optimizer):
+            optimizer.register_step_post_hook(counter(id(optimizer)))
+    return counts
 
 
 def _statistics(normalizer: VecNormalize) -> dict[str, np.ndarray]:

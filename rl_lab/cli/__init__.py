@@ -68,7 +68,9 @@ def _complain(error: LabError, debug: bool) -> int:
         import traceback
 
         traceback.print_exc()
-    print(f"rl-lab: {' '.join(str(error).split())}", file=sys.stderr)
+    # A message may quote a file, which must not get to steer the terminal.
+    text = "".join(c for c in " ".join(str(error).split()) if c.isprintable())
+    print(f"rl-lab: {text}", file=sys.stderr)
     return error.exit_code
 
 

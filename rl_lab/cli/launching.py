@@ -5,14 +5,17 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from rl_lab import paths
 from rl_lab.cli.planning import Job
-from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED
+from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +37,9 @@ class Finished:
         """One word for tables."""
         if self.code == EXIT_DONE:
             return "complete"
-        return "interrupted" if self.code == EXIT_INTERRUPTED else "failed"
+        # Asked to stop while it was still starting, a process dies of the signal itself.
+        stopped = (EXIT_INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)
+        return "interrupted" if self.code in stopped else "failed"
 
     def reason(self) -> str:
         """The last line of the log that says anything, or how the process ended."""
@@ -61,6 +66,8 @@ class Local:
         self._pool = concurrent.futures.ThreadPoolExecutor(jobs_at_once)
         self._flags = list(flags)
         self._running: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._stopping = False
 
     def launch(
         self, jobs: Sequence[Job], on_finished: Callable[[Finished], None]
@@ -75,27 +82,39 @@ class Local:
 
     def _run(self, job: Job, on_finished: Callable[[Finished], None]) -> None:
         log = job.plan.folder / paths.RUN_LOG
-        log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as file:
+                code = self._process(job, file)
+        except OSError:
+            code = EXIT_FAILED
+        on_finished(Finished(job, code, log))
+
+    def _process(self, job: Job, log: IO[bytes]) -> int:
         command = [sys.executable, "-m", "rl_lab", "train", *job.words, *self._flags]
         environment = {**os.environ, "OMP_NUM_THREADS": str(job.plan.threads)}
-        with log.open("ab") as file:
+        with self._lock:
+            if self._stopping:
+                return EXIT_INTERRUPTED
             # A group of its own: Ctrl-C reaches the parent alone, which then stops the jobs.
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=file,
+                stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
             )
             self._running.append(process)
-            code = process.wait()
-            self._running.remove(process)
-        on_finished(Finished(job, code, log))
+        code = process.wait()
+        self._running.remove(process)
+        return code
 
     def stop(self) -> None:
         """Ask all running jobs to stop, start no more, and wait for them."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in list(self._running):
-            process.terminate()
+        with self._lock:
+            self._stopping = True
+            for process in self._running:
+                process.terminate()
         self._pool.shutdown(wait=True)

@@ -55,7 +55,7 @@ def plan(words: Sequence[str], options: Options) -> Job:
     seeding.training_seed(seed)
     threads = typed.value(data["threads"], int, "threads")
     typed.positive(threads, "threads")
-    agent = {**data["agent"], "settings": _settings(data["agent"], words)}
+    agent = {**data["agent"], "settings": _settings(data, words, options)}
     _require_legal(recipe, imports, agent)
     code = _recipe_hash(recipe, agent, training, threads)
     resolved = {**data, "agent": agent, "training": dataclasses.asdict(training)}
@@ -100,10 +100,23 @@ def _canonical(data: Any) -> Any:
     return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
-def _settings(agent: Mapping[str, Any], words: Sequence[str]) -> str:
-    """Where the hyperparameters come from, and which of them this command changed."""
-    changed = [w.lstrip("+~").removeprefix("agent.") for w in words if "agent." in w.split("=")[0]]
-    return f"{agent['settings']}; {', '.join(changed)}" if changed else str(agent["settings"])
+def _settings(data: Mapping[str, Any], words: Sequence[str], options: Options) -> str:
+    """Where the hyperparameters come from, and what the command or an experiment changed."""
+    agent = data["agent"]
+    chosen = [w for w in words if w.startswith(("env=", "env.id=", "agent=", "tuned="))]
+    if not any(word.startswith("env=") for word in chosen):
+        known = data["env"]["id"] in config.options_of("env", options.config_dir)
+        chosen += [f"env={data['env']['id']}"] if known else []
+    if not any(word.startswith("agent=") for word in chosen):
+        chosen.append(f"agent={agent['name']}")
+    base = config.compose("train", chosen, options)
+    changed = [
+        f"{key}={value}"
+        for section in ("agent", "training")
+        for key, value in data[section].items()
+        if value != base[section].get(key)
+    ]
+    return "; ".join(filter(None, [str(agent["settings"]), ", ".join(changed)]))
 
 
 def _free_key(word: str) -> str:

@@ -45,6 +45,25 @@ def test_a_signal_ends_a_run_cleanly(number: int, tmp_path: Path) -> None:
     assert runs.status(run) == "interrupted"
 
 
+def test_a_terminated_sweep_leaves_no_job_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rl_lab", "train", "-m", "seed=0,1", "launcher.jobs=2"]
+    sweep = subprocess.Popen(
+        [*command, "training.steps=1_000_000"],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    wait_for_heartbeat(tmp_path)
+    sweep.send_signal(signal.SIGTERM)
+    _, errors = sweep.communicate(timeout=120)
+    assert sweep.returncode == 75, errors
+    assert "Traceback" not in errors
+    for run in tmp_path.rglob("run.json"):
+        with runs.exclusive(run.parent, "training"):
+            assert runs.status(run.parent) == "interrupted"
+
+
 def test_two_processes_never_write_to_one_run(tmp_path: Path) -> None:
     process = start(tmp_path)
     try:

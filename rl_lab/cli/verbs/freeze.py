@@ -21,10 +21,9 @@ not enough. trust=true lets the file run code: only for files of people you trus
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,9 @@ from rl_lab import environments, files, frozen_policy, paths, runs
 from rl_lab.cli import config, planning, typed
 from rl_lab.cli.options import Options
 from rl_lab.environments import Anchors, EnvironmentRecipe
-from rl_lab.errors import EXIT_DONE, BadInput, Failed
+from rl_lab.errors import EXIT_DONE, BadInput
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
 
-_FOLDERS = {"final": "policy", "best": "best"}
 _SOURCES = ("run", "zip", "zoo")
 _OF_ELSEWHERE = ("normalizer", "activation_fn", "frame_stack", "trust")
 
@@ -51,13 +49,13 @@ def run(options: Options, words: list[str]) -> int:
         return EXIT_DONE
     source = _only_source(data)
     target = Path(str(data["to"]))
+    _require_outside_runs(target)
     if source == "run":
         _require_unset(data, about_env)
         policy = _of_run(data)
         paths.require_writable(target)
     else:
-        with _printable_errors():
-            policy = _from_elsewhere(data, words, about_env, options)
+        policy = _from_elsewhere(data, words, about_env, options)
     frozen_policy.save(policy, target)
     print(card_text(policy))
     print(f"\nfrozen policy: {target}")
@@ -81,6 +79,19 @@ def _only_source(data: Mapping[str, Any]) -> str:
     return given[0]
 
 
+def _require_outside_runs(target: Path) -> None:
+    """A run's own policies are part of its record."""
+    if target.is_file():
+        raise BadInput(f"to={target} is a file", "a folder", "Choose another to=FOLDER.")
+    for folder in (target.absolute(), *target.absolute().parents):
+        if (folder / paths.RUN_CARD).is_file():
+            raise BadInput(
+                f"to={target} lies in the run {folder}",
+                "a folder outside of runs",
+                "Choose another to=FOLDER.",
+            )
+
+
 def _require_unset(data: Mapping[str, Any], about_env: Sequence[str]) -> None:
     """Refuse words about files from elsewhere: a run says all of that itself."""
     given = [key for key in (*_OF_ELSEWHERE, "agent") if data.get(key)]
@@ -93,25 +104,15 @@ def _require_unset(data: Mapping[str, Any], about_env: Sequence[str]) -> None:
         )
 
 
-@contextlib.contextmanager
-def _printable_errors() -> Iterator[None]:
-    """A message may quote the file, which must not get to steer the terminal."""
-    try:
-        yield
-    except (BadInput, Failed) as error:
-        parts = ["".join(c for c in part if c.isprintable() or c == "\n") for part in error.args]
-        raise type(error)(*parts) from error
-
-
 def _which(data: Mapping[str, Any]) -> str:
     which: str = typed.value(data["which"], str, "which")
-    if which not in _FOLDERS:
-        raise BadInput(f"which={which}", "final or best")
+    if which not in runs.POLICIES:
+        raise BadInput(f"which={which}", " or ".join(runs.POLICIES))
     return which
 
 
 def _of_run(data: Mapping[str, Any]) -> FrozenPolicy:
-    folder = _FOLDERS[_which(data)]
+    folder = runs.POLICIES[_which(data)]
     source = paths.one(str(data["run"]))
     runs.require_complete(source)
     return load_policy(source / folder)

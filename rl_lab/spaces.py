@@ -135,8 +135,9 @@ def _draw_box(space: spaces.Box, count: int, generator: np.random.Generator) -> 
         high = space.high.astype(np.int64) + 1
         return generator.integers(space.low.astype(np.int64), high, shape).astype(space.dtype)
     # Bounds like +-3.4e38 are an honest "unbounded" in many environments.
-    low = np.where(space.low > -1e6, space.low.astype(np.float64), -np.inf)
-    high = np.where(space.high < 1e6, space.high.astype(np.float64), np.inf)
+    wide_low, wide_high = space.low.astype(np.float64), space.high.astype(np.float64)
+    low = np.where(wide_low > -1e6, wide_low, -np.inf)
+    high = np.where(wide_high < 1e6, wide_high, np.inf)
     bounded = np.isfinite(low) & np.isfinite(high)
     uniform = generator.uniform(np.where(bounded, low, 0.0), np.where(bounded, high, 1.0), shape)
     normal = np.clip(generator.standard_normal(shape), low, high)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import statistics
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 warnings.filterwarnings("ignore")
@@ -20,9 +23,10 @@ from rl_lab_agents import sb3
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from rl_lab import episodes, freezing
+from rl_lab import episodes, freezing, frozen_policy
 from rl_lab.agent import Training
 from rl_lab.environments import EnvironmentRecipe
+from rl_lab.evaluation import plan, workers
 
 ROUNDS = 5
 STEPS = 4_000
@@ -42,6 +46,19 @@ def rate(run: Callable[[int], int]) -> float:
     return steps / (time.perf_counter() - start)
 
 
+def facts(environment: str) -> dict[str, Any]:
+    """What a card needs besides the policy."""
+    return {
+        "agent": "x",
+        "training_seed": 0,
+        "steps": 0,
+        "recipe_hash": "",
+        "environment": EnvironmentRecipe(environment, {}, (), None).to_data(),
+        "anchors": None,
+        "provenance": {},
+    }
+
+
 def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
     """Measure one environment and print its line."""
     training = Training(1, 1, False, False, 1, 0, 1)
@@ -53,17 +70,7 @@ def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
         policy="MlpPolicy",
         **settings,
     )
-    recipe = EnvironmentRecipe(environment, {}, (), None)
-    facts = {
-        "agent": "x",
-        "training_seed": 0,
-        "steps": 0,
-        "recipe_hash": "",
-        "environment": recipe.to_data(),
-        "anchors": None,
-        "provenance": {},
-    }
-    policy = freezing.freeze(agent.policy(), facts)
+    policy = freezing.freeze(agent.policy(), facts(environment))
     env, bare, vec = episodes.make_for(policy), episodes.make_for(policy), make_vec_env(environment)
     actions = [bare.action_space.sample() for _ in range(1000)]
 
@@ -93,11 +100,45 @@ def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
     )
 
 
+def whole_evaluation(tasks: list[plan.Task], engine: workers.Engine, count: int) -> float:
+    """Steps per second of `count` worker processes, from the first finished episode on."""
+    seen: list[tuple[float, int]] = []
+    workers.run_tasks(tasks, engine, count, lambda r: seen.append((time.perf_counter(), r.length)))
+    return sum(length for _, length in seen[1:]) / (seen[-1][0] - seen[0][0])
+
+
+def scaling(folder: Path) -> None:
+    """Print the steps per second of whole evaluations on one and on two worker processes."""
+    environment = "LunarLander-v3"
+    agent = sb3.make(
+        lambda: gymnasium.make(environment),
+        Training(1, 1, False, False, 1, 0, 1),
+        0,
+        algorithm="stable_baselines3.PPO",
+        policy="MlpPolicy",
+    )
+    policy = freezing.freeze(agent.policy(), facts(environment))
+    frozen_policy.save(policy, folder)
+    entrant = plan.Entrant("ppo", 0, folder, policy.card, None)
+    tasks = plan.tasks([entrant], range(2_000), None, (), ())
+    engine = workers.Engine(reuse=True, step_limit=1000, step_timeout_s=60.0, imports=())
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(3):
+        for count, found in rates.items():
+            found.append(whole_evaluation(tasks, engine, count))
+    one, two = (statistics.median(found) for found in rates.values())
+    print(
+        f"{environment:<16} 1 worker {one:8.0f}/s   2 workers {two:8.0f}/s   ratio {two / one:.2f}"
+    )
+
+
 def main() -> None:
     """Measure every case."""
     torch.set_num_threads(1)
     for environment, algorithm, settings in CASES:
         case(environment, algorithm, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        scaling(Path(folder) / "policy")
 
 
 if __name__ == "__main__":

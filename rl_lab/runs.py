@@ -46,8 +46,11 @@ def write_progress(folder: Path, progress: Progress) -> None:
     """Leave a heartbeat for other terminals; not worth waiting for the disk."""
     data = {**dataclasses.asdict(progress), "updated": time.time()}
     temporary = folder / f".{paths.PROGRESS}"
-    temporary.write_text(json.dumps(data), encoding="utf-8")
-    os.replace(temporary, folder / paths.PROGRESS)
+    try:
+        temporary.write_text(json.dumps(data), encoding="utf-8")
+        os.replace(temporary, folder / paths.PROGRESS)
+    except OSError as error:
+        raise files.cannot_write(folder / paths.PROGRESS, error) from error
 
 
 def write(folder: Path, data: Mapping[str, Any]) -> None:

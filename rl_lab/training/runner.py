@@ -98,7 +98,11 @@ def _train(
         raise
     except Exception as error:
         text = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
-        recorder.write_card(runs.FAILED, error=text)
+        # On a full disk the card cannot be written either; the first error is the one to show.
+        with contextlib.suppress(LabError):
+            recorder.write_card(runs.FAILED, error=text)
+        if isinstance(error, OSError):
+            raise files.cannot_write(plan.folder, error) from error
         raise
     status = runs.COMPLETE if recorder.finished else runs.INTERRUPTED
     recorder.write_card(status)

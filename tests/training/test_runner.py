@@ -127,6 +127,26 @@ def test_a_job_killed_hard_costs_only_itself(tmp_path: Path) -> None:
     assert "killed by signal 9" in errors
 
 
+def test_a_disk_that_fills_up_is_one_line(tmp_path: Path) -> None:
+    # No file may grow beyond 30 kB: the metrics reach that in the middle of the run.
+    code = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
+        "from rl_lab.cli import main\n"
+        "sys.exit(main(['train', 'agent=ppo', 'training.selection_every_steps=0']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1, done.stderr
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("step ")]
+    assert len(errors) == 1, done.stderr
+    assert "cannot write" in errors[0]
+    (run,) = tmp_path.rglob("run.json")
+    assert runs.status(run.parent) == "failed"
+
+
 def card(folder: Path, **changes: Any) -> Path:
     folder.mkdir()
     runs.write(folder, {"status": "complete", **changes})

@@ -68,7 +68,7 @@ def _suite(
     name = str(data["name"] or f"suite-{files.canonical_hash(sorted(map(str, folders)))}")
     requests = []
     for environment, members in groups.items():
-        inner = {**data, "name": f"{name}/{environment}"}
+        inner = {**data, "name": f"{name}/{paths.file_name(environment)}"}
         requests.append(_request(inner, options, command, members, ()))
     suites.require_scale({r.environment: r.anchors for r in requests})
     for request in requests:
@@ -131,7 +131,7 @@ def _request(
     work = plan.tasks(contestants, seeds, shift, deltas, shift_seeds)
     name = (
         data["name"]
-        or f"{environment}-{plan.fingerprint(work, contestants, settings['step_limit'])}"
+        or f"{paths.file_name(environment)}-{plan.fingerprint(work, contestants, settings['step_limit'])}"
     )
     _require_plain(str(name))
     return concluding.Request(

@@ -129,10 +129,8 @@ def _request(
     deltas = tuple(i / (levels - 1) for i in range(levels))
     shift_seeds = seeds[: _count(settings, "shift_episodes", 1)]
     work = plan.tasks(contestants, seeds, shift, deltas, shift_seeds)
-    name = (
-        data["name"]
-        or f"{paths.file_name(environment)}-{plan.fingerprint(work, contestants, settings['step_limit'])}"
-    )
+    code = plan.fingerprint(work, contestants, settings["step_limit"])
+    name = data["name"] or f"{paths.file_name(environment)}-{code}"
     _require_plain(str(name))
     return concluding.Request(
         folder=paths.evaluation_folder(Path(data["output"]), str(name)),

@@ -135,5 +135,6 @@ def _products(node: Any, shapes: Shapes) -> int:
         kernel = next(a.ints for a in node.attribute if a.name == "kernel_shape")
         return size * int(math.prod(kernel))
     if node.op_type in ("LSTM", "GRU", "RNN"):
-        return size * 4 * (inner[1][-1] + inner[2][-1])
+        # Per step of the sequence, the first input's first axis, whichever outputs are used.
+        return size * 4 * (inner[1][-1] + inner[2][-1]) * max(1, inner[0][0])
     return size

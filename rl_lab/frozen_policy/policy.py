@@ -135,6 +135,8 @@ class FrozenPolicy:
             )
         single = self._is_single(observation)
         batch = _batched(observation) if single else observation
+        if single and action_masks is not None:
+            action_masks = np.asarray(action_masks).reshape(1, -1)
         carried = _restarted(state or (), episode_start)
         actions, following = self.act_batch(batch, carried, action_masks)
         return (actions[0] if single else actions), following or None

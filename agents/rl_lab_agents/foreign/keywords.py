@@ -10,6 +10,7 @@ import torch
 
 from rl_lab.errors import BadInput, closest
 from rl_lab_agents.foreign import texts
+from rl_lab_agents.foreign.texts import short
 
 TRUST = (
     "trust=true lets stable-baselines3 unpickle the file, which rebuilds such things exactly by "
@@ -60,7 +61,7 @@ def known(saved: Mapping[str, Any], activation: str | None) -> dict[str, Any]:
             "lstm_kwargs",
         }:
             raise BadInput(
-                f"the policy was built with {key}={str(value)[:80]}, which is not known here",
+                f"the policy was built with {key}={short(value)}, which is not known here",
                 "the keyword arguments of stable-baselines3's own policies",
                 TRUST,
             )
@@ -76,7 +77,7 @@ def _plain(key: str, value: Any) -> Any:
     kind = _PLAIN[key]
     usable = isinstance(value, bool) == (kind is bool) and isinstance(value, bool | int | float)
     if not usable:
-        raise BadInput(f"the policy was built with {key}={str(value)[:80]}", kind.__name__, TRUST)
+        raise BadInput(f"the policy was built with {key}={short(value)}", kind.__name__, TRUST)
     return kind(value)
 
 
@@ -101,7 +102,7 @@ def _require_usual(saved: Mapping[str, Any]) -> None:
             value = texts.expression(value) if "<" not in value else {value: None}
         if not isinstance(value, Mapping) or not set(value) <= usual:
             raise BadInput(
-                f"the policy was built with {key}={str(value)[:80]}",
+                f"the policy was built with {key}={short(value)}",
                 f"no others than {', '.join(sorted(usual))}",
                 TRUST,
             )
@@ -126,7 +127,7 @@ def _saved(value: Any) -> type[torch.nn.Module]:
     match = _TORCH.match(_name(str(value)))
     if match is None or match[1] not in _ACTIVATIONS:
         raise BadInput(
-            f"the policy's activation function is {str(value)[:80]!r}",
+            f"the policy's activation function is {short(value)!r}",
             f"one of torch's, such as {', '.join(_ACTIVATIONS[:4])}",
             f"Give activation_fn=NAME if it is one of these under another name. {TRUST}",
         )

@@ -21,6 +21,7 @@ import numpy as np
 
 from rl_lab.errors import BadInput
 from rl_lab_agents.foreign.archive import read_file
+from rl_lab_agents.foreign.texts import short
 
 _LARGEST = 64 * 2**20
 _NUMBERS = re.compile(r"[<>|=]?([biuf][1248])\Z")
@@ -147,7 +148,7 @@ def _number(state: Mapping[Any, Any], key: str, where: str) -> float:
     value = state[key]
     number = float(_array(value)) if isinstance(value, _Inert) else value
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < np.inf:
-        raise BadInput(f"{where}: {key} is {str(number)[:40]}", "a number above 0")
+        raise BadInput(f"{where}: {key} is {short(number, 40)}", "a number above 0")
     return float(number)
 
 
@@ -175,7 +176,7 @@ def _array(value: Any) -> np.ndarray:
     if isinstance(value, bool | int | float):
         return np.asarray(value)
     if not isinstance(value, _Inert):
-        raise ValueError(f"{str(value)[:40]} is no number")
+        raise ValueError(f"{short(value, 40)} is no number")
     function = value.name.rpartition(".")[2]
     if not value.name.startswith("numpy"):
         raise ValueError(f"{value.name} is no array")
@@ -193,7 +194,7 @@ def _array(value: Any) -> np.ndarray:
 
 def _filled(content: bytes, kind: np.dtype[Any], shape: Any, fortran: bool) -> np.ndarray:
     if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise ValueError(f"shape {str(shape)[:40]}")
+        raise ValueError(f"shape {short(shape, 40)}")
     return np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
 
 
@@ -213,6 +214,6 @@ def _dtype(kind: Any) -> np.dtype[Any]:
     text = kind.arguments[0] if isinstance(kind, _Inert) and kind.arguments else None
     match = _NUMBERS.match(text) if isinstance(text, str) and kind.name == "numpy.dtype" else None
     if match is None:
-        raise ValueError(f"type {str(text)[:40]}")
+        raise ValueError(f"type {short(text, 40)}")
     order = kind.state[1] if isinstance(kind.state, tuple) and len(kind.state) > 1 else "="
     return np.dtype(f"{order if order in ('<', '>') else '='}{match[1]}")

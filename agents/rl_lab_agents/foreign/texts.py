@@ -137,3 +137,15 @@ def _name(word: str | None) -> str:
     if word is None:
         raise ValueError("** is code")
     return word
+
+
+def short(value: Any, limit: int = 80) -> str:
+    """A value from a file for a message; of anything but plain values only its kind.
+
+    Shared references can make a few hundred bytes of file into gigabytes of text.
+    """
+    if value is None or isinstance(value, str | bytes | bool | int | float):
+        return str(value)[:limit]
+    if isinstance(value, list | tuple) and all(isinstance(v, int | float | str) for v in value):
+        return str(value[:8])[:limit]
+    return f"a {type(value).__name__.strip('_').lower()}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from rl_lab.errors import BadInput
 from rl_lab_agents.foreign import texts
+from rl_lab_agents.foreign.texts import short
 
 _MARKS = ("config.yml", "args.yml", "vecnormalize.pkl")
 _ALGORITHMS = {"ppo_lstm": "recurrent_ppo", "ppo_mask": "maskable_ppo"}
@@ -61,7 +62,7 @@ def read(folder: Path, which: str) -> ZooRun:
     name = inner.name
     if config.get("vec_env_wrapper"):
         raise BadInput(
-            f"{folder} stood behind vec_env_wrapper {str(config['vec_env_wrapper'])[:80]}",
+            f"{folder} stood behind vec_env_wrapper {short(config['vec_env_wrapper'])}",
             "VecNormalize and frame stacking only",
             "Such a wrapper cannot be frozen.",
         )
@@ -69,10 +70,10 @@ def read(folder: Path, which: str) -> ZooRun:
     kwargs = _env_kwargs(config, arguments)
     return ZooRun(
         model=_model(folder, name, which),
-        environment=str(arguments.get("env") or name)[:200],
+        environment=short(arguments.get("env") or name, 200),
         algorithm=_ALGORITHMS.get(algorithm, algorithm) or None,
         env_kwargs={k: v for k, v in kwargs.items() if isinstance(v, _PLAIN)},
-        withheld={k: str(v)[:80] for k, v in kwargs.items() if not isinstance(v, _PLAIN)},
+        withheld={k: short(v) for k, v in kwargs.items() if not isinstance(v, _PLAIN)},
         wrappers=_wrappers(config.get("env_wrapper")),
         normalizer=_normalizer(config, inner),
         configured=bool(config),
@@ -127,7 +128,7 @@ def _wrappers(given: Any) -> tuple[str, ...]:
     """Names only: `a.B`, or `{a.B: {argument: value}}`, or a list of these."""
     items = given if isinstance(given, list) else [given] if given else []
     return tuple(
-        str(name)[:200] for item in items for name in (item if isinstance(item, dict) else [item])
+        short(name, 200) for item in items for name in (item if isinstance(item, dict) else [item])
     )
 
 

@@ -83,7 +83,8 @@ def _require_outside_runs(target: Path) -> None:
     """A run's own policies are part of its record."""
     if target.is_file():
         raise BadInput(f"to={target} is a file", "a folder", "Choose another to=FOLDER.")
-    for folder in (target.absolute(), *target.absolute().parents):
+    places = (target.absolute(), target.resolve())
+    for folder in {p for place in places for p in (place, *place.parents)}:
         if (folder / paths.RUN_CARD).is_file():
             raise BadInput(
                 f"to={target} lies in the run {folder}",

@@ -17,7 +17,7 @@ from rl_lab.evaluation.runner import Settings
 from rl_lab.provenance import versions
 from rl_lab.records import EpisodeRecord
 from rl_lab.shifts import Shift
-from rl_lab.tracking import EventWriter
+from rl_lab.tracking import EventWriter, tags
 
 _TRAINING_COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes", "steps", "gradient_updates")
 
@@ -161,11 +161,11 @@ def _write_events(folder: Path, scores: dict[str, Any]) -> None:
             reward = contestant.get("reward")
             if reward:
                 ends = {k: reward["mean"][k] for k in ("estimate", "low", "high")}
-                values = {f"evaluation/{name}/{k}": v for k, v in ends.items() if v is not None}
+                values = {tags.evaluation_tag(name, k): v for k, v in ends.items() if v is not None}
                 events.scalars(0, values)
             robustness = contestant.get("robustness") or {"levels": []}
             for level in robustness["levels"]:
                 # The step axis of this tag is the shift's magnitude in thousandths.
                 step = round(level["delta"] * 1000)
-                events.scalars(step, {f"robustness/{name}/score": level["score"]})
-        events.text("verdict", str(scores["verdict"]))
+                events.scalars(step, {tags.robustness_tag(name): level["score"]})
+        events.text(tags.VERDICT, str(scores["verdict"]))

@@ -247,14 +247,23 @@ def make_agent(agent: Mapping[str, Any]) -> MakeAgent:
     Raises:
         BadInput: The target cannot be imported.
     """
-    target = str(agent.get("_target_", ""))
-    module, _, name = target.rpartition(".")
-    try:
-        factory = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(
-            f"agent._target_={target!r} cannot be imported: {error}", "package.module.function"
-        ) from error
+    factory = target_of(agent, "agent")
     settings = {k: v for k, v in agent.items() if k not in _AGENT_FACTS}
     made: MakeAgent = functools.partial(factory, **settings)
     return made
+
+
+def target_of(section: Mapping[str, Any], where: str) -> Any:
+    """What a section's `_target_` names.
+
+    Raises:
+        BadInput: It cannot be imported.
+    """
+    target = str(section.get("_target_", ""))
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(
+            f"{where}._target_={target!r} cannot be imported: {error}", "package.module.function"
+        ) from error

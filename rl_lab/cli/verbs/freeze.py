@@ -21,7 +21,6 @@ not enough. trust=true lets the file run code: only for files of people you trus
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -162,14 +161,7 @@ def _from_elsewhere(
 
 def _open(data: Mapping[str, Any], about_env: Sequence[str]) -> Any:
     """What the configured reader finds; see `rl_lab_agents.foreign.reading.Source`."""
-    target = str(data["reader"]["_target_"])
-    module, _, name = target.rpartition(".")
-    try:
-        open_source = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(
-            f"reader._target_={target!r} cannot be imported: {error}", "package.module.function"
-        ) from error
+    open_source = planning.target_of(data["reader"], "reader")
     ids = {_key(word): word.partition("=")[2].strip("'\"") for word in about_env}
     environment = ids.get("env.id", ids.get("env"))
     return open_source(
@@ -219,7 +211,8 @@ def _environment(
 def card_text(policy: FrozenPolicy) -> str:
     """A policy's card for people."""
     card = policy.card
-    source = card.provenance.get("source") or {}
+    source = card.provenance.get("source")
+    source = source if isinstance(source, dict) else {}
     renamed = source.get("environment") not in (None, card.environment["id"])
     note = f"; {source['renamed_note']}" if source.get("renamed_note") else ""
     rows = {
@@ -233,4 +226,9 @@ def card_text(policy: FrozenPolicy) -> str:
         "size": f"{card.parameters} parameters, {len(policy.graph)} bytes",
         "SHA-256": card.onnx_sha256,
     }
-    return "\n".join(f"{key + ':':<14}{value}" for key, value in rows.items())
+    # Some of this is what a file says; it must not get to steer the terminal.
+    return "\n".join(f"{key + ':':<14}{_printable(value)}" for key, value in rows.items())
+
+
+def _printable(value: object) -> str:
+    return "".join(c for c in " ".join(str(value).split()) if c.isprintable())

@@ -104,6 +104,20 @@ def test_reward_by_hand():
     assert identity == ["ppo", "ppo_agent", "PPO", "0123abcd"]
 
 
+def test_an_interval_ends_where_returns_must():
+    near = [[490.0, 500.0], [500.0, 500.0], [400.0, 500.0]]
+    mean = compared({"ppo": near})["contestants"][0]["reward"]["mean"]
+    assert mean["low"] < mean["estimate"] < mean["high"] == 500.0
+    assert mean["method"] == "95% t over 3 training seeds, cut at the ceiling 500"
+    assert "cut at the ceiling 500" in mean["label"]
+    inside = compared({"ppo": [[100.0, 140.0], [90.0, 110.0]]})["contestants"][0]["reward"]
+    assert inside["mean"]["method"] == "95% t over 2 training seeds"
+    low = dataclasses.replace(ANCHORS, ceiling=450.0)  # a return has passed it: it is none
+    mean = compared({"ppo": near}, anchors=low)["contestants"][0]["reward"]["mean"]
+    assert mean["high"] > 500.0
+    assert "ceiling" not in mean["method"]
+
+
 def test_cvar_is_per_seed_then_averaged():
     matrix = [np.arange(50.0), np.arange(50.0) + 100]
     (ppo,) = compared({"ppo": matrix})["contestants"]
@@ -327,6 +341,36 @@ def test_robustness_by_hand():
     assert [level["mean_return"] for level in found["levels"]] == pytest.approx([130, 100, 10])
     half = 12.706204736174698 * 0.2  # t(0.975, 1) * sd / sqrt(2), sd = 0.4 / sqrt(2)
     assert found["levels"][1]["low"] == pytest.approx(0.8 - half)
+
+
+def test_what_is_kept_along_the_shift_by_hand():
+    # means at 0, 0.5, 1: 1.1, 0.8, -0.1; 0.8 * 1.1 = 0.88 is lost at 0.5 already
+    found = robustness(shifted("a", [[1.0, 0.85, 0.2], [1.2, 0.75, -0.4]]), [0, 1])["robustness"]
+    kept = [level["retention"] for level in found["levels"]]
+    assert kept == pytest.approx([1.0, 0.8 / 1.1, -0.1 / 1.1])
+    assert (found["critical_shift"], found["critical_shift_text"]) == (0.0, "0.0")
+    assert found["per_seed_critical_shift"] == {"0": "0.5", "1": "0.0"}
+    whole = robustness(shifted("a", [[1.0, 0.9, 0.9]] * 2), [0, 1])["robustness"]
+    assert (whole["critical_shift"], whole["critical_shift_text"]) == (1.0, ">1.0")
+
+
+def test_the_worst_tenth_is_per_seed_and_over_all_levels():
+    rows = shifted("a", [[1.0, 0.5, 0.0], [1.0, 1.0, 0.2]], k=20, nominal_episodes=20)
+    # 60 scores each; the worst sixth of them are all alike, so are the worst tenth
+    found = robustness(rows, [0, 1], how=protocol(20, 20))["robustness"]
+    assert found["cvar10"] == pytest.approx((0.0 + 0.2) / 2)
+    few = robustness(shifted("a", [[1.0, 0.5, 0.0]] * 2), [0, 1])["robustness"]
+    assert few["cvar10"] is None
+    assert few["cvar10_reason"] == "fewer than 50 episodes along the shift"
+
+
+def test_what_has_not_been_learned_cannot_be_lost():
+    found = robustness(shifted("a", [[0.05, 0.05, 0.01]] * 2), [0, 1])["robustness"]
+    reason = "undefined: nominal not learned"
+    assert found["critical_shift"] is None
+    assert found["critical_shift_reason"] == found["critical_shift_text"] == reason
+    assert {level["retention_reason"] for level in found["levels"]} == {reason}
+    assert not unexplained(found)
 
 
 def test_level_zero_uses_the_first_nominal_episodes():

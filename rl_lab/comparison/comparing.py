@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rl_lab.comparison import scoring, wording
+from rl_lab.comparison.robustness import robustness
 from rl_lab.comparison.scoring import Cells, Protocol, Setting, ShiftFacts
 from rl_lab.errors import BadInput
 from rl_lab.statistics import intervals, measures
@@ -135,7 +136,7 @@ def _score(contestant: Contestant, cells: Cells, setting: Setting) -> _Scored:
         return _Scored(data, returns_nkl)
     returns_nk = returns_nkl[:, :, 0]
     data |= {"reward": scoring.reward(seeds, returns_nk, setting), "to_best": None}
-    data |= {**scoring.robustness(cells, seeds, setting), "training": training}
+    data |= {**robustness(cells, seeds, setting), "training": training}
     return _Scored(data, returns_nk)
 
 

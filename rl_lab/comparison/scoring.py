@@ -1,4 +1,4 @@
-"""Scores of one contestant: reward in the training context, robustness along a shift.
+"""Scores of one contestant in the training context, and what all its scores share.
 
 Arrays are [n, k] or [n, k, l]: training seeds, evaluation seeds, levels of the shift.
 """
@@ -128,7 +128,7 @@ def reward(seeds: Sequence[int], returns_nk: FloatArray, setting: Setting) -> di
     """The reward block of `scores.json`."""
     n, k = returns_nk.shape
     means_n = returns_nk.mean(axis=1)
-    mean = intervals.reward_interval(returns_nk, generator())
+    mean = _within_reach(intervals.reward_interval(returns_nk, generator()), returns_nk, setting)
     context = setting.context(seeds, mean.method, k)
     if n > 1:
         context += ["undiscounted return", setting.environment]
@@ -137,7 +137,7 @@ def reward(seeds: Sequence[int], returns_nk: FloatArray, setting: Setting) -> di
         cvar = float(np.mean([measures.cvar(row, _CVAR_SHARE) for row in returns_nk]))
     episodes = float(np.mean([measures.dispersion(row) for row in returns_nk]))
     return {
-        "per_seed": _per_seed(seeds, means_n),
+        "per_seed": per_seed(seeds, means_n),
         "claim": "policy" if n == 1 else "algorithm",
         "indicative": 1 < n < wording.INDICATIVE_SEEDS,
         "mean": interval_data(mean, wording.label("mean", mean, context)),
@@ -150,6 +150,19 @@ def reward(seeds: Sequence[int], returns_nk: FloatArray, setting: Setting) -> di
         **_success_rate(returns_nk, setting),
         **_score(mean, setting),
     }
+
+
+def _within_reach(mean: Interval, returns_nk: FloatArray, setting: Setting) -> Interval:
+    """The interval without what lies above the highest possible return, which says that it was cut.
+
+    Student's t knows no bounds: 3 runs near CartPole's 500 reach far beyond it. No mean can lie
+    there, so cutting loses no coverage. A ceiling that a return has passed is none.
+    """
+    ceiling = None if setting.anchors is None else setting.anchors.ceiling
+    if ceiling is None or not mean.high > ceiling or returns_nk.max() > ceiling:
+        return mean
+    cut = f"{mean.method}, cut at the ceiling {ceiling:g}"
+    return dataclasses.replace(mean, high=ceiling, method=cut)
 
 
 def _success_rate(returns_nk: FloatArray, setting: Setting) -> dict[str, Any]:
@@ -170,74 +183,6 @@ def _score(mean: Interval, setting: Setting) -> dict[str, Any]:
     return {"score": {key: number(value) for key, value in ends.items()}}
 
 
-def robustness(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> dict[str, Any]:
-    """The robustness block of `scores.json`, or null and `robustness_reason`."""
-    protocol, anchors = setting.protocol, setting.anchors
-    if protocol.shift is None or protocol.shift_episodes < 1 or not any(protocol.deltas):
-        return _no_robustness("no shift was evaluated")
-    if anchors is None or setting.no_scale:
-        return _no_robustness(setting.no_scale)
-    deltas = sorted({0.0, *map(float, protocol.deltas)})
-    contexts = [NOMINAL, *((protocol.shift, delta) for delta in deltas[1:])]
-    first = protocol.evaluation_seeds[0]
-    shared = range(first, first + protocol.shift_episodes)
-    seeds, returns_nkl = complete(cells, training_seeds, contexts, shared)
-    if not seeds:
-        return _no_robustness("no training seed has all its shifted episodes")
-    scores_nkl = np.vectorize(anchors.score)(returns_nkl)
-    areas_n = measures.area_under(deltas, scores_nkl.mean(axis=1))
-    auc = _auc(deltas, scores_nkl, areas_n)
-    context = setting.context(seeds, auc.method, len(shared))
-    if len(seeds) > 1:
-        context += [f"shift {protocol.shift}", setting.environment]
-    return {
-        "robustness": {
-            "shift": protocol.shift,
-            "parameter": setting.shift.parameter if setting.shift else None,
-            "unit": setting.shift.unit if setting.shift else None,
-            "levels": _levels(deltas, returns_nkl, scores_nkl, setting),
-            "auc": interval_data(auc, wording.label("auc", auc, context, decimals=3)),
-            "worst": float(scores_nkl.mean(axis=(0, 1)).min()),
-            "per_seed_auc": _per_seed(seeds, areas_n),
-        }
-    }
-
-
-def _no_robustness(reason: str) -> dict[str, Any]:
-    return {"robustness": None, "robustness_reason": reason}
-
-
-def _levels(
-    deltas: Sequence[float], returns_nkl: FloatArray, scores_nkl: FloatArray, setting: Setting
-) -> list[dict[str, Any]]:
-    values = dict(setting.shift.values) if setting.shift else {}
-    levels = []
-    for level, delta in enumerate(deltas):
-        score = intervals.reward_interval(scores_nkl[:, :, level], generator())
-        levels.append(
-            {
-                "delta": delta,
-                "value": values.get(delta),
-                "mean_return": float(returns_nkl[:, :, level].mean()),
-                "score": score.estimate,
-                "low": number(score.low),
-                "high": number(score.high),
-            }
-        )
-    return levels
-
-
-def _auc(deltas: Sequence[float], scores_nkl: FloatArray, areas_n: FloatArray) -> Interval:
-    def mean_area(stack: FloatArray) -> FloatArray:
-        return np.asarray(measures.area_under(deltas, stack.mean(axis=2)).mean(axis=1))
-
-    if deltas[-1] != 1.0:
-        return intervals.no_interval(np.nan, f"magnitudes end at {deltas[-1]}, no area over [0, 1]")
-    if 1 < len(scores_nkl) < intervals.BOOTSTRAP_SEEDS:
-        return intervals.t_interval(areas_n, "training seed").clipped(0.0, 1.0)
-    return intervals.crossed_bootstrap(scores_nkl, mean_area, generator())
-
-
 def generator() -> np.random.Generator:
     """The same draws for every interval, so that no contestant's numbers depend on another's."""
     return seeding.generator(0, "comparison")
@@ -248,5 +193,6 @@ def stated(key: str, value: float, reason: str) -> dict[str, Any]:
     return {key: None, f"{key}_reason": reason} if np.isnan(value) else {key: float(value)}
 
 
-def _per_seed(seeds: Sequence[int], values_n: FloatArray) -> dict[str, float | None]:
+def per_seed(seeds: Sequence[int], values_n: FloatArray) -> dict[str, float | None]:
+    """One number for each training seed, under its name."""
     return {str(seed): number(value) for seed, value in zip(seeds, values_n, strict=True)}

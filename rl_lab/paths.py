@@ -40,6 +40,16 @@ def run_folder(recipe: Path, seed: int) -> Path:
     return recipe / f"seed_{seed}"
 
 
+def snapshot_folder(run: Path, step: int) -> Path:
+    """The frozen policy that a run kept after so many environment steps."""
+    return run / "snapshots" / f"step-{step:09d}"
+
+
+def snapshots(run: Path) -> list[Path]:
+    """All frozen policies that a run kept on its way, earliest first."""
+    return sorted(path.parent for path in (run / "snapshots").glob(f"step-*/{POLICY_CARD}"))
+
+
 def evaluation_folder(output: Path, name: str) -> Path:
     """The folder of one evaluation."""
     return output / "evaluate" / Path(*map(file_name, name.split("/")))

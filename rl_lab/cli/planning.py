@@ -75,6 +75,7 @@ def plan(words: Sequence[str], options: Options) -> Job:
         config_text=config.to_yaml(resolved),
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
         threads=threads,
+        snapshots=typed.value(data["snapshots"], bool, "snapshots"),
     )
     return Job(tuple(words), run, agent)
 

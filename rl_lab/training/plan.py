@@ -29,6 +29,7 @@ class RunPlan:
         config_text: The same as YAML text.
         tensorboard: Whether to write TensorBoard events.
         threads: Threads of torch.
+        snapshots: Whether to keep the frozen policy of every selection.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class RunPlan:
     config_text: str
     tensorboard: bool
     threads: int
+    snapshots: bool
 
     def make_env(self) -> Any:
         """One fresh environment of the recipe."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import rl_lab
-from rl_lab import episodes, frozen_policy, provenance, runs, seeding
+from rl_lab import episodes, frozen_policy, paths, provenance, runs, seeding
 from rl_lab.agent import Agent, TracedPolicy
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
@@ -99,6 +99,8 @@ class Recorder:
         length = statistics.fmean(lengths)
         values = {tags.SELECTION_RETURN: mean, tags.SELECTION_LENGTH: length}
         self.metrics(step, values)
+        if self._plan.snapshots:
+            frozen_policy.save(policy, paths.snapshot_folder(self._plan.folder, step))
         # At equal return the later snapshot has learned from more.
         if mean >= self._best[0]:
             self._best = (mean, step)

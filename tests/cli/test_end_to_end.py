@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rl_lab import cli
+from rl_lab import cli, paths
 
 TRAIN = "train env=CartPole-v1 agent={agent} seed={seed} training.steps=600"
 
@@ -51,6 +51,15 @@ def test_a_run_folder_holds_what_the_formats_page_says(lab: Path) -> None:
     assert list((run / "checkpoints").glob("step-*/parameters.pt"))
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
+
+
+def test_a_run_keeps_the_policy_of_every_selection(lab: Path) -> None:
+    run = run_folder(lab, "dqn", 0)
+    card = json.loads((run / "run.json").read_text())
+    kept = {place.name: place for place in paths.snapshots(run)}
+    assert list(kept) == [f"step-{point['step']:09d}" for point in card["selection"]]
+    best = kept[f"step-{card['best_step']:09d}"]
+    assert (best / "policy.onnx").read_bytes() == (run / "best" / "policy.onnx").read_bytes()
 
 
 def test_tags_are_those_of_stable_baselines3(lab: Path) -> None:

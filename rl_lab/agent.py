@@ -10,6 +10,9 @@ from typing import Any, Protocol
 import gymnasium
 import numpy as np
 
+# Tag under which an agent counts the training episodes that it logs one by one.
+EPISODE_COUNT = "raw/rollouts/episodes"
+
 
 @dataclasses.dataclass(frozen=True)
 class Training:
@@ -23,6 +26,10 @@ class Training:
         frame_stack: Observations shown to the policy at once; 1 is the latest only.
         selection_every_steps: Steps between two evaluations on the selection seeds; 0 is never.
         selection_episodes: Episodes of each such evaluation.
+        seconds: A second budget, in wall time: the training ends at the first boundary after it.
+            None is none.
+        log_every_steps: Steps between two log points; None is the algorithm's own rhythm, 0 never.
+        log_episodes: Whether each training episode's return and length are logged, unsmoothed.
     """
 
     steps: int
@@ -32,6 +39,9 @@ class Training:
     frame_stack: int
     selection_every_steps: int
     selection_episodes: int
+    seconds: float | None
+    log_every_steps: int | None
+    log_episodes: bool
 
 
 class Listener(Protocol):

@@ -23,6 +23,7 @@ from rl_lab.environments import Anchors, EnvironmentRecipe
 CONF = Path(__file__).resolve().parents[1] / "conf"
 FEWEST = {
     "agent": 13,
+    "callback": 3,
     "debug": 1,
     "env": 12,
     "experiment": 3,

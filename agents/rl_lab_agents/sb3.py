@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack,
 from rl_lab.agent import Listener, TracedPolicy, Training
 from rl_lab.environments import CheckedEnv, require_supported
 from rl_lab.errors import BadInput, LabError
-from rl_lab_agents import acting, schedules
+from rl_lab_agents import acting, hooks, schedules
 
 
 def make(
@@ -67,7 +68,7 @@ def make(
             "hyperparameters and spaces that the algorithm takes",
             "Look at the agent.* and training.* values of this run.",
         ) from error
-    return Sb3Agent(model, algorithm)
+    return Sb3Agent(model, algorithm, training)
 
 
 def _gamma(kind: Any, hyperparameters: Mapping[str, Any]) -> float:
@@ -135,10 +136,12 @@ class Sb3Agent:
     Args:
         model: The algorithm, bound to its environments.
         algorithm: The dotted path of its class, for the card.
+        training: What to log while it learns.
     """
 
-    def __init__(self, model: BaseAlgorithm, algorithm: str) -> None:
+    def __init__(self, model: BaseAlgorithm, algorithm: str, training: Training) -> None:
         self._model = model
+        self._training = training
         self._algorithm = algorithm
         self._normalizer = model.get_vec_normalize_env()
         self._updates = _count_updates(model)
@@ -146,7 +149,13 @@ class Sb3Agent:
     def learn(self, steps: int, listener: Listener) -> None:
         """Learn for `steps` environment steps, or until the listener says stop."""
         self._model.set_logger(Logger(None, [_MetricsWriter(listener)]))
-        self._model.learn(steps, callback=_Boundary(listener), reset_num_timesteps=False)
+        with contextlib.suppress(_Stopped):
+            self._model.learn(
+                steps,
+                callback=[*hooks.hooks(self._training, listener), _Boundary(listener)],
+                reset_num_timesteps=False,
+                **hooks.own_rhythm(self._training),
+            )
         # The algorithm dumps at its own interval; what came after the last dump is kept too.
         self._model.logger.dump(self._model.num_timesteps)
         listener.boundary(self._model.num_timesteps)
@@ -218,19 +227,23 @@ class _MetricsWriter(KVWriter):
         """Nothing is held open."""
 
 
+class _Stopped(Exception):
+    """The listener said stop. A callback's False would take one more step, and ARS ignores it."""
+
+
 class _Boundary(BaseCallback):
     """Calls the listener where the weights are whole: after `train()`, before new steps."""
 
     def __init__(self, listener: Listener) -> None:
         super().__init__()
         self._listener = listener
-        self._go_on = True
 
     def _on_rollout_start(self) -> None:
-        self._go_on = self._listener.boundary(self.num_timesteps)
+        if not self._listener.boundary(self.num_timesteps):
+            raise _Stopped
 
     def _on_step(self) -> bool:
-        return self._go_on
+        return True
 
 
 def constructor_defaults(algorithm: str) -> dict[str, Any]:

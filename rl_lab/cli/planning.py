@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl_lab import environments, files, paths, seeding, spaces
 from rl_lab.agent import MakeAgent, Training
-from rl_lab.cli import config, typed
+from rl_lab.cli import callback_choice, config, targets, typed
 from rl_lab.cli.options import Options
 from rl_lab.environments import Anchors, EnvironmentRecipe
 from rl_lab.errors import BadInput, closest
@@ -57,7 +56,8 @@ def plan(words: Sequence[str], options: Options) -> Job:
     typed.positive(threads, "threads")
     agent = {**data["agent"], "settings": _settings(data, words, options)}
     _require_legal(recipe, imports, agent)
-    code = _recipe_hash(recipe, agent, training, threads)
+    callbacks = callback_choice.build(data["callback"])
+    code = _recipe_hash(recipe, agent, training, threads, data["callback"])
     resolved = {**data, "agent": agent, "training": dataclasses.asdict(training)}
     output = typed.folder(data["output"], "output")
     recipe_folder = paths.recipe_folder(output, recipe.id, agent["name"], code)
@@ -76,12 +76,17 @@ def plan(words: Sequence[str], options: Options) -> Job:
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
         threads=threads,
         snapshots=typed.value(data["snapshots"], bool, "snapshots"),
+        callbacks=callbacks,
     )
     return Job(tuple(words), run, agent)
 
 
 def _recipe_hash(
-    recipe: EnvironmentRecipe, agent: Mapping[str, Any], training: Training, threads: int
+    recipe: EnvironmentRecipe,
+    agent: Mapping[str, Any],
+    training: Training,
+    threads: int,
+    callbacks: Mapping[str, Any],
 ) -> str:
     """Names what is trained: whatever can move a weight, and the agent's name.
 
@@ -89,6 +94,8 @@ def _recipe_hash(
     """
     settings = {k: v for k, v in agent.items() if k not in ("settings", "action_spaces")}
     parts = {"environment": recipe.to_data(), "agent": settings, "threads": threads}
+    if callbacks:
+        parts["callbacks"] = callbacks
     return files.canonical_hash(_canonical({**parts, "training": vars(training)}))
 
 
@@ -208,6 +215,9 @@ def _training(data: Mapping[str, Any]) -> Training:
     training = typed.build(Training, data, "training")
     for name in ("n_envs", "frame_stack", "selection_episodes"):
         typed.positive(getattr(training, name), f"training.{name}")
+    for name in ("seconds", "log_every_steps"):
+        if (limit := getattr(training, name)) is not None and limit < 0:
+            raise BadInput(f"training.{name}={limit}", "a number of at least 0, or null")
     if training.n_envs > seeding.SEEDS_PER_RUN:
         raise BadInput(f"training.n_envs={training.n_envs}", f"at most {seeding.SEEDS_PER_RUN}")
     seeding.selection_seeds(0, training.selection_episodes)
@@ -248,23 +258,7 @@ def make_agent(agent: Mapping[str, Any]) -> MakeAgent:
     Raises:
         BadInput: The target cannot be imported.
     """
-    factory = target_of(agent, "agent")
+    factory = targets.target_of(agent, "agent")
     settings = {k: v for k, v in agent.items() if k not in _AGENT_FACTS}
     made: MakeAgent = functools.partial(factory, **settings)
     return made
-
-
-def target_of(section: Mapping[str, Any], where: str) -> Any:
-    """What a section's `_target_` names.
-
-    Raises:
-        BadInput: It cannot be imported.
-    """
-    target = str(section.get("_target_", ""))
-    module, _, name = target.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(
-            f"{where}._target_={target!r} cannot be imported: {error}", "package.module.function"
-        ) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from rl_lab.agent import Training
 from rl_lab.environments import Anchors, EnvironmentRecipe, make
+from rl_lab.training.callbacks import Callback
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,7 @@ class RunPlan:
         tensorboard: Whether to write TensorBoard events.
         threads: Threads of torch.
         snapshots: Whether to keep the frozen policy of every selection.
+        callbacks: Who may end the training early, by name.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class RunPlan:
     tensorboard: bool
     threads: int
     snapshots: bool
+    callbacks: Mapping[str, Callback]
 
     def make_env(self) -> Any:
         """One fresh environment of the recipe."""

@@ -16,6 +16,7 @@ from rl_lab.agent import Agent, TracedPolicy
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
 from rl_lab.tracking import EventWriter, MetricsLog, NullWriter, tags
+from rl_lab.training.callbacks import Moment
 from rl_lab.training.plan import RunPlan
 
 Freeze = Callable[[TracedPolicy, Mapping[str, Any]], FrozenPolicy]
@@ -52,6 +53,8 @@ class Recorder:
         every = plan.training.selection_every_steps
         self._every = self._next_selection = every if every > 0 else sys.maxsize
         self._selection_s = 0.0
+        self._latest: dict[str, float] = {}
+        self.ended: str | None = None
         self.stopped = self.finished = False
 
     def __enter__(self) -> Recorder:
@@ -64,19 +67,40 @@ class Recorder:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Keep one log point."""
         self._return = values.get(tags.EPISODE_RETURN, self._return)
+        self._latest.update(values)
         self._log.append(step, time.monotonic() - self._start, values)
         self._events.scalars(step, values)
         self._heartbeat(step)
 
     def boundary(self, step: int) -> bool:
-        """Evaluate the weights as they are where that is due; False once a stop was asked for."""
+        """Evaluate the weights where that is due; False once the training is to end."""
         self._step = step
         while step >= self._next_selection and not self.stopped:
             self._next_selection += self._every
             if step < self._next_selection:
                 self._select(step)
         self._heartbeat(step)
-        return not self.stopped
+        if self.ended is None:
+            self.ended = self._reason_to_end(step)
+        return not self.stopped and self.ended is None
+
+    def _reason_to_end(self, step: int) -> str | None:
+        """What ends the training before its steps are done; None goes on."""
+        seconds = time.monotonic() - self._start
+        limit = self._plan.training.seconds
+        if limit is not None and seconds >= limit:
+            return f"training.seconds={limit:g} of wall time are over"
+        if not self._plan.callbacks:
+            return None
+
+        def log(values: Mapping[str, float]) -> None:
+            self.metrics(step, values)
+
+        moment = Moment(step, seconds, self._latest, self._selection, log, self._agent)
+        for name, callback in self._plan.callbacks.items():
+            if reason := callback(moment):
+                return f"{name}: {reason}"
+        return None
 
     def finish(self) -> None:
         """Freeze the final policy and keep the agent."""
@@ -157,6 +181,8 @@ class Recorder:
             **self._agent.costs(),
             "selection": self._selection,
             "best_step": self._best[1] if self._selection else None,
+            "ended": self.ended,
+            "reproducible": plan.training.seconds is None,
             "error": error,
             "versions": provenance.versions(),
             "git": provenance.git_commit(),

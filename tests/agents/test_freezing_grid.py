@@ -114,6 +114,9 @@ def training(**changes: Any) -> Training:
         "frame_stack": 1,
         "selection_every_steps": 0,
         "selection_episodes": 1,
+        "seconds": None,
+        "log_every_steps": None,
+        "log_episodes": False,
     }
     return Training(**{**fields, **changes})
 

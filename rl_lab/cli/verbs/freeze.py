@@ -28,7 +28,7 @@ from typing import Any
 
 import rl_lab
 from rl_lab import environments, files, frozen_policy, paths, runs
-from rl_lab.cli import config, planning, typed
+from rl_lab.cli import config, planning, targets, typed
 from rl_lab.cli.options import Options
 from rl_lab.environments import Anchors, EnvironmentRecipe
 from rl_lab.errors import EXIT_DONE, BadInput
@@ -161,7 +161,7 @@ def _from_elsewhere(
 
 def _open(data: Mapping[str, Any], about_env: Sequence[str]) -> Any:
     """What the configured reader finds; see `rl_lab_agents.foreign.reading.Source`."""
-    open_source = planning.target_of(data["reader"], "reader")
+    open_source = targets.target_of(data["reader"], "reader")
     ids = {_key(word): word.partition("=")[2].strip("'\"") for word in about_env}
     environment = ids.get("env.id", ids.get("env"))
     return open_source(

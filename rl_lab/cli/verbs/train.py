@@ -77,6 +77,10 @@ def _tell(job: Job) -> None:
     asked = job.plan.training.steps
     more = f", {asked} rounded up to whole rollouts" if card["steps"] > asked else ""
     print(f"{card['steps']} steps in {card['seconds']:.1f} s ({rate:.0f} steps/s{more})")
+    if card["ended"]:
+        print(f"ended early: {card['ended']}")
+    if not card["reproducible"]:
+        print("not reproducible: a budget of wall time depends on the machine")
     if card["selection"]:
         best = max(point["mean_return"] for point in card["selection"])
         last = card["selection"][-1]["mean_return"]

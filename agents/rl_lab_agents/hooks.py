@@ -1,0 +1,70 @@
+"""What happens beside learning inside stable-baselines3: log points and single episodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+from rl_lab.agent import EPISODE_COUNT, Listener, Training
+
+RETURN, LENGTH = "raw/rollouts/episodic_return", "raw/rollouts/episodic_length"
+
+
+def hooks(training: Training, listener: Listener) -> list[BaseCallback]:
+    """Callbacks that the training's logging asks for."""
+    made: list[BaseCallback] = []
+    if training.log_episodes:
+        made.append(RawEpisodes(listener))
+    if training.log_every_steps:
+        made.append(LogEvery(training.log_every_steps))
+    return made
+
+
+def own_rhythm(training: Training) -> dict[str, Any]:
+    """Keywords of the algorithm's `learn` that turn its own log points off where others are."""
+    return {} if training.log_every_steps is None else {"log_interval": None}
+
+
+class LogEvery(BaseCallback):
+    """Dumps the log at the first whole update after every so many steps.
+
+    Args:
+        steps: Steps between two log points.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+        self._last: int | None = None
+
+    def _on_rollout_start(self) -> None:
+        if self._last is None:
+            self._last = self.num_timesteps
+        if self.num_timesteps // self._steps > self._last // self._steps:
+            self._last = self.num_timesteps
+            self.model.dump_logs()
+
+    def _on_step(self) -> bool:
+        return True
+
+
+class RawEpisodes(BaseCallback):
+    """Hands on each training episode's return and length, unsmoothed, and how many there were.
+
+    Args:
+        listener: Told.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__()
+        self._listener = listener
+        self._count = 0
+
+    def _on_step(self) -> bool:
+        for info in self.locals.get("infos", ()):
+            if episode := info.get("episode"):
+                self._count += 1
+                values = {RETURN: episode["r"], LENGTH: episode["l"], EPISODE_COUNT: self._count}
+                self._listener.metrics(self.num_timesteps, {k: float(v) for k, v in values.items()})
+        return True

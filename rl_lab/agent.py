@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
+
+from rl_lab.states import State
 
 # Tag under which an agent counts the training episodes that it logs one by one.
 EPISODE_COUNT = "raw/rollouts/episodes"
@@ -51,7 +52,7 @@ class Listener(Protocol):
         """Named numbers after `step` environment steps."""
 
     def boundary(self, step: int) -> bool:
-        """The weights are whole and may be frozen; False asks the agent to stop here."""
+        """The state is whole: it may be saved and frozen; False asks the agent to stop here."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,10 +115,34 @@ class Agent(Protocol):
     """An algorithm bound to an environment's spaces: it learns, is saved, and can be frozen."""
 
     def learn(self, steps: int, listener: Listener) -> None:
-        """Learn for `steps` environment steps, or until the listener says stop."""
+        """Learn until `steps` environment steps are done in all, or the listener says stop.
 
-    def save(self, folder: Path) -> None:
-        """Leave weights, optimiser and normaliser in `folder`, as arrays and plain data."""
+        A restored agent goes on from the steps that it had. `listener.boundary` is called before
+        the first step, after every update, and at the end; nowhere else is the state whole.
+        """
+
+    def state(self) -> State:
+        """Everything that learning depends on, as it is at a boundary.
+
+        Its parts are named in `rl_lab.states`. Rings are views of live memory: they are to be
+        written away before learning goes on.
+        """
+
+    def restore(self, state: State, parts: Collection[str]) -> None:
+        """Take over parts of a state, before learning.
+
+        With all of `rl_lab.states.ALL` the agent goes on as if it had never stopped. With
+        `rl_lab.states.CARRIED` it takes what it has learned into other environments.
+
+        Raises:
+            StateMismatch: The state is that of another kind of agent, or of other spaces.
+        """
+
+    def renew_environments(self, seed: int) -> None:
+        """At a boundary, put fresh environments in place of all; environment i gets `seed` + i.
+
+        An episode that is cut off by this counts as truncated.
+        """
 
     def policy(self) -> TracedPolicy:
         """The policy as it is now."""

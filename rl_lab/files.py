@@ -11,6 +11,11 @@ from typing import Any
 
 from rl_lab.errors import BadInput, Failed
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old content or the new one, never a part.
@@ -25,13 +30,22 @@ def write_bytes(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
         raise cannot_write(path, error) from error
+
+
+def sync(handle: int) -> None:
+    """Wait until a file's bytes are on the disk itself."""
+    full = getattr(fcntl, "F_FULLFSYNC", None) if fcntl else None
+    if full is not None:  # macOS, whose fsync stops at the disk's own cache
+        fcntl.fcntl(handle, full)
+    else:
+        os.fsync(handle)
 
 
 def cannot_write(path: Path, error: OSError) -> Failed:
@@ -88,5 +102,10 @@ def sha256(data: bytes) -> str:
 
 def canonical_hash(data: Any) -> str:
     """Eight hexadecimal digits that name plain data: equal data, equal digits."""
+    return canonical_sha256(data)[:8]
+
+
+def canonical_sha256(data: Any) -> str:
+    """The SHA-256 of plain data, whatever the order of its keys."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return sha256(text.encode())[:8]
+    return sha256(text.encode())

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rl_lab"
 
 PURE = {"errors", "files", "paths", "provenance", "records", "runs", "seeding", "statistics"}
-CONTRACT = {"agent", "environments", "shifts", "spaces"}
-PARTS = {"episodes", "frozen_policy", "tracking"}
+CONTRACT = {"agent", "environments", "shifts", "spaces", "states"}
+PARTS = {"checkpoints", "episodes", "frozen_policy", "tracking"}
 VERBS = {"training", "freezing", "evaluation", "replay", "doctor", "listing"}
 READING = {"comparison", "reporting"}
 LAYERS = [PURE, CONTRACT, PARTS, VERBS]
@@ -107,7 +107,9 @@ def test_the_lab_never_names_its_agents() -> None:
 
 def test_agents_know_only_the_contract() -> None:
     for path in sorted((ROOT / "agents" / "rl_lab_agents").glob("*.py")):
-        assert inside(imports(path)) <= {"agent", "environments", "errors", "seeding"}, path
+        assert inside(imports(path)) <= {"agent", "environments", "errors", "seeding", "states"}, (
+            path
+        )
 
 
 def test_nothing_at_the_top_is_called_agents() -> None:

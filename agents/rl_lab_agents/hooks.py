@@ -11,13 +11,19 @@ from rl_lab.agent import EPISODE_COUNT, Listener, Training
 RETURN, LENGTH = "raw/rollouts/episodic_return", "raw/rollouts/episodic_length"
 
 
-def hooks(training: Training, listener: Listener) -> list[BaseCallback]:
-    """Callbacks that the training's logging asks for."""
+def hooks(training: Training, listener: Listener, counts: dict[str, int]) -> list[BaseCallback]:
+    """Callbacks that the training's logging asks for.
+
+    Args:
+        training: What it asks for.
+        listener: Told.
+        counts: Where they keep what must outlast an interruption.
+    """
     made: list[BaseCallback] = []
     if training.log_episodes:
-        made.append(RawEpisodes(listener))
+        made.append(RawEpisodes(listener, counts))
     if training.log_every_steps:
-        made.append(LogEvery(training.log_every_steps))
+        made.append(LogEvery(training.log_every_steps, counts))
     return made
 
 
@@ -31,18 +37,17 @@ class LogEvery(BaseCallback):
 
     Args:
         steps: Steps between two log points.
+        counts: Where the step of the latest one is kept.
     """
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, counts: dict[str, int]) -> None:
         super().__init__()
-        self._steps = steps
-        self._last: int | None = None
+        self._steps, self._counts = steps, counts
 
     def _on_rollout_start(self) -> None:
-        if self._last is None:
-            self._last = self.num_timesteps
-        if self.num_timesteps // self._steps > self._last // self._steps:
-            self._last = self.num_timesteps
+        last = self._counts.setdefault("logged_at", self.num_timesteps)
+        if self.num_timesteps // self._steps > last // self._steps:
+            self._counts["logged_at"] = self.num_timesteps
             self.model.dump_logs()
 
     def _on_step(self) -> bool:
@@ -54,17 +59,17 @@ class RawEpisodes(BaseCallback):
 
     Args:
         listener: Told.
+        counts: Where their number is kept.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, counts: dict[str, int]) -> None:
         super().__init__()
-        self._listener = listener
-        self._count = 0
+        self._listener, self._counts = listener, counts
 
     def _on_step(self) -> bool:
         for info in self.locals.get("infos", ()):
             if episode := info.get("episode"):
-                self._count += 1
-                values = {RETURN: episode["r"], LENGTH: episode["l"], EPISODE_COUNT: self._count}
+                count = self._counts["episodes"] = self._counts.get("episodes", 0) + 1
+                values = {RETURN: episode["r"], LENGTH: episode["l"], EPISODE_COUNT: count}
                 self._listener.metrics(self.num_timesteps, {k: float(v) for k, v in values.items()})
         return True

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 
+from rl_lab import states
 from rl_lab.agent import Listener, TracedPolicy, Training
 from rl_lab.environments import CheckedEnv, require_supported
 from rl_lab.errors import BadInput, LabError
-from rl_lab_agents import acting, hooks, schedules
+from rl_lab.states import State
+from rl_lab_agents import acting, hooks, learning, remembering, renewing, schedules
 
 
 def make(
@@ -68,7 +66,7 @@ def make(
             "hyperparameters and spaces that the algorithm takes",
             "Look at the agent.* and training.* values of this run.",
         ) from error
-    return Sb3Agent(model, algorithm, training)
+    return Sb3Agent(model, algorithm, training, make_env)
 
 
 def _gamma(kind: Any, hyperparameters: Mapping[str, Any]) -> float:
@@ -117,7 +115,7 @@ def resolve(path: str) -> Any:
 def _vectorize(
     make_env: Callable[[], gymnasium.Env[Any, Any]], training: Training, gamma: float
 ) -> VecEnv:
-    env: VecEnv = DummyVecEnv([lambda: Monitor(CheckedEnv(make_env()))] * training.n_envs)
+    env: VecEnv = DummyVecEnv([lambda: _watched(make_env)] * training.n_envs)
     if training.normalize_observation or training.normalize_reward:
         env = VecNormalize(
             env,
@@ -130,6 +128,10 @@ def _vectorize(
     return env
 
 
+def _watched(make_env: Callable[[], gymnasium.Env[Any, Any]]) -> gymnasium.Env[Any, Any]:
+    return Monitor(CheckedEnv(make_env()))
+
+
 class Sb3Agent:
     """An agent whose learning is stable-baselines3's own.
 
@@ -137,35 +139,70 @@ class Sb3Agent:
         model: The algorithm, bound to its environments.
         algorithm: The dotted path of its class, for the card.
         training: What to log while it learns.
+        make_env: Makes one more environment like those of the model.
     """
 
-    def __init__(self, model: BaseAlgorithm, algorithm: str, training: Training) -> None:
+    def __init__(
+        self,
+        model: BaseAlgorithm,
+        algorithm: str,
+        training: Training,
+        make_env: Callable[[], gymnasium.Env[Any, Any]],
+    ) -> None:
         self._model = model
-        self._training = training
         self._algorithm = algorithm
-        self._normalizer = model.get_vec_normalize_env()
+        self._training = training
+        self._make_env = make_env
         self._updates = _count_updates(model)
+        # What the callbacks of `learn` count; kept here, as `learn` makes them anew.
+        self._counts: dict[str, int] = {}
+        self._restored: tuple[State, Collection[str]] | None = None
+        self._rows = self._rows_at = 0
 
     def learn(self, steps: int, listener: Listener) -> None:
-        """Learn for `steps` environment steps, or until the listener says stop."""
-        self._model.set_logger(Logger(None, [_MetricsWriter(listener)]))
-        with contextlib.suppress(_Stopped):
-            self._model.learn(
-                steps,
-                callback=[*hooks.hooks(self._training, listener), _Boundary(listener)],
-                reset_num_timesteps=False,
-                **hooks.own_rhythm(self._training),
-            )
-        # The algorithm dumps at its own interval; what came after the last dump is kept too.
-        self._model.logger.dump(self._model.num_timesteps)
-        listener.boundary(self._model.num_timesteps)
+        """Learn until `steps` environment steps are done in all, or the listener says stop."""
+        model = self._model
+        model.set_logger(Logger(None, [_MetricsWriter(listener)]))
+        beside = hooks.hooks(self._training, listener, self._counts)
+        rhythm = hooks.own_rhythm(self._training)
+        learning.learn(model, steps, self._go_on, listener.boundary, beside, rhythm)
 
-    def save(self, folder: Path) -> None:
-        """Leave weights and optimiser (`parameters.pt`) and normaliser (`normalizer.npz`)."""
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(self._model.get_parameters(), folder / "parameters.pt")
-        if self._normalizer is not None:
-            np.savez(folder / "normalizer.npz", allow_pickle=False, **_statistics(self._normalizer))
+    def _go_on(self) -> None:
+        """Put back what `learn` of the library has just set up anew."""
+        if self._restored is not None:
+            remembering.restore_surroundings(self._model, *self._restored)
+            self._restored = None
+
+    def state(self) -> State:
+        """Everything that learning depends on, as it is at a boundary."""
+        counters = {"updates": self._updates, "counts": self._counts}
+        return remembering.capture(self._model, counters, self._rows_written())
+
+    def restore(self, state: State, parts: Collection[str]) -> None:
+        """Take over parts of a state, before learning."""
+        counters = remembering.restore(self._model, state, parts)
+        self._updates.update(counters.get("updates", {}))
+        self._counts.update(counters.get("counts", {}))
+        if states.REPLAY in parts and states.REPLAY in state.rings:
+            self._rows = state.rings[states.REPLAY].written
+        self._rows_at = self._model.num_timesteps
+        self._restored = (state, parts)
+
+    def _rows_written(self) -> int:
+        """Rows ever written to the replay buffer, which itself counts them modulo its size."""
+        buffer: Any = getattr(self._model, "replay_buffer", None)
+        if buffer is not None:
+            size = buffer.buffer_size
+            self._rows += (self._model.num_timesteps - self._rows_at) // self._model.n_envs
+            # Should an algorithm store more or less than a row per step, all counts as new.
+            if (self._rows - buffer.pos) % size or (self._rows < size) == buffer.full:
+                self._rows = (self._rows // size + 2) * size + buffer.pos
+            self._rows_at = self._model.num_timesteps
+        return self._rows
+
+    def renew_environments(self, seed: int) -> None:
+        """At a boundary, put fresh environments in place of all."""
+        renewing.renew(self._model, lambda: _watched(self._make_env), seed)
 
     def policy(self) -> TracedPolicy:
         """The policy as it is now, with a copy of the normaliser's statistics."""
@@ -178,37 +215,22 @@ class Sb3Agent:
         return {"gradient_updates": updates, "parameters": parameters}
 
 
-def _count_updates(model: BaseAlgorithm) -> dict[int, int]:
+def _count_updates(model: BaseAlgorithm) -> dict[str, int]:
     """Steps of each of the model's optimisers, counted as they happen.
 
     The library's own counter counts epochs for some algorithms and gradient steps for others.
     """
-    counts: dict[int, int] = {}
+    counts: dict[str, int] = {}
 
-    def counter(key: int) -> Callable[..., None]:
+    def counter(place: str) -> Callable[..., None]:
         def count(*unused: Any) -> None:
-            counts[key] = counts.get(key, 0) + 1
+            counts[place] = counts.get(place, 0) + 1
 
         return count
 
-    policy: Any = model.policy
-    holders = (policy, getattr(policy, "actor", None), getattr(policy, "critic", None))
-    for holder in holders:
-        optimizer = getattr(holder, "optimizer", None)
-        if isinstance(optimizer, torch.optim.Optimizer):
-            optimizer.register_step_post_hook(counter(id(optimizer)))
+    for place, optimizer in remembering.optimizers(model).items():
+        optimizer.register_step_post_hook(counter(place))
     return counts
-
-
-def _statistics(normalizer: VecNormalize) -> dict[str, np.ndarray]:
-    arrays = {"returns": normalizer.returns}
-    for name in ("obs_rms", "ret_rms"):
-        moments: Any = getattr(normalizer, name, None)
-        if moments is not None:
-            arrays |= {
-                f"{name}.{k}": np.asarray(getattr(moments, k)) for k in ("mean", "var", "count")
-            }
-    return arrays
 
 
 class _MetricsWriter(KVWriter):
@@ -225,25 +247,6 @@ class _MetricsWriter(KVWriter):
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-class _Stopped(Exception):
-    """The listener said stop. A callback's False would take one more step, and ARS ignores it."""
-
-
-class _Boundary(BaseCallback):
-    """Calls the listener where the weights are whole: after `train()`, before new steps."""
-
-    def __init__(self, listener: Listener) -> None:
-        super().__init__()
-        self._listener = listener
-
-    def _on_rollout_start(self) -> None:
-        if not self._listener.boundary(self.num_timesteps):
-            raise _Stopped
-
-    def _on_step(self) -> bool:
-        return True
 
 
 def constructor_defaults(algorithm: str) -> dict[str, Any]:

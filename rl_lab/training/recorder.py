@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import rl_lab
-from rl_lab import episodes, frozen_policy, paths, provenance, runs, seeding
+from rl_lab import checkpoints, episodes, frozen_policy, paths, provenance, runs, seeding
 from rl_lab.agent import Agent, TracedPolicy
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
@@ -108,10 +108,23 @@ class Recorder:
         frozen_policy.save(policy, self._plan.folder / "policy")
         if not self._selection:
             frozen_policy.save(policy, self._plan.folder / "best")
-        self._agent.save(self._plan.folder / "checkpoints" / f"step-{self._step:09d}")
+        self._keep()
         scores = {tags.BEST_RETURN: self._best[0]} if self._selection else {}
         self._events.hparams(_hyperparameters(self._plan), scores)
         self.finished = True
+
+    def _keep(self) -> None:
+        """Leave the final checkpoint, from which another training can go on."""
+        state = self._agent.state()
+        plan = self._plan
+        facts = {
+            "recipe_hash": plan.recipe_hash,
+            "seed": plan.seed,
+            "environment": plan.environment.to_data(),
+            "agent": plan.agent,
+            "versions": provenance.versions(),
+        }
+        checkpoints.write(plan.folder / paths.CHECKPOINTS, self._step, state, facts, {})
 
     def _select(self, step: int) -> None:
         start = time.monotonic()

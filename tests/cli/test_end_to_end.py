@@ -48,7 +48,7 @@ def test_a_run_folder_holds_what_the_formats_page_says(lab: Path) -> None:
     assert (run / "policy" / "policy.onnx").is_file()
     assert (run / "best" / "policy.json").is_file()
     assert list(run.glob("events.out.tfevents.*"))
-    assert list((run / "checkpoints").glob("step-*/parameters.pt"))
+    assert list((run / "checkpoints").glob("step-*/arrays.safetensors"))
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
 

@@ -1,0 +1,281 @@
+"""The state of a stable-baselines3 model in parts, and a model put back into such a state.
+
+Nothing here knows an algorithm: networks and optimisers are found, counters are the plain
+attributes that the constructor does not take.
+"""
+
+from __future__ import annotations
+
+import collections
+import inspect
+import random
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.monitor import Monitor
+
+from rl_lab import states
+from rl_lab.states import State, StateMismatch
+
+# Set by `learn` itself, or part of something that is kept elsewhere.
+_NOT_PROGRESS = frozenset(
+    {
+        "_total_timesteps",
+        "_num_timesteps_at_start",
+        "start_time",
+        "env",
+        "_vec_normalize_env",
+        "replay_buffer",
+        "rollout_buffer",
+        "_logger",
+        "_custom_logger",
+        "ep_info_buffer",
+        "ep_success_buffer",
+        "action_noise",
+        "observation_space",
+        "action_space",
+        "n_envs",
+    }
+)
+_RING_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+
+
+def capture(model: BaseAlgorithm, counters: Mapping[str, Mapping[str, int]], rows: int) -> State:
+    """A model's whole state between two updates.
+
+    Args:
+        model: Who learns.
+        counters: Of the agent around the model.
+        rows: Rows ever written to its replay buffer.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    parts: dict[str, Any] = {
+        states.WEIGHTS: _weights(model),
+        states.PROGRESS: {"model": _progress(model), "counters": counters},
+        states.NORMALIZER: _normalizer(model),
+        states.REPLAY: _replay_rest(model),
+        states.RANDOM: _random(model),
+        states.ENVIRONMENTS: _surroundings(model),
+    }
+    data = {part: states.encode(value, arrays, part) for part, value in parts.items()}
+    ring = _ring_arrays(model)
+    return State(data, arrays, {states.REPLAY: states.Ring(ring, rows)} if ring else {})
+
+
+def restore(
+    model: BaseAlgorithm, state: State, parts: Collection[str]
+) -> dict[str, dict[str, int]]:
+    """Put a model into the parts of a state that concern it alone.
+
+    Returns:
+        The counters of the agent around the model; empty without the part PROGRESS.
+
+    Raises:
+        StateMismatch: The state is that of another kind of model.
+    """
+    counters: dict[str, dict[str, int]] = {}
+    if states.WEIGHTS in parts:
+        _restore_weights(model, state)
+    if states.PROGRESS in parts:
+        stored = states.decode(state.data[states.PROGRESS], state.arrays, None)
+        vars(model).update(stored["model"])
+        counters = stored["counters"]
+    if states.NORMALIZER in parts:
+        states.decode(state.data[states.NORMALIZER], state.arrays, _normalizer(model))
+    if states.REPLAY in parts and states.REPLAY in state.rings:
+        state.rings[states.REPLAY].copy_into(_ring_arrays(model))
+        rest = states.decode(state.data[states.REPLAY], state.arrays, _replay_rest(model))
+        vars(getattr(model, "replay_buffer", None) or model).update(rest)
+    return counters
+
+
+def restore_surroundings(model: BaseAlgorithm, state: State, parts: Collection[str]) -> None:
+    """Put back what `learn` sets up anew: environments, what was seen last, random streams."""
+    if states.ENVIRONMENTS in parts:
+        live = _surroundings(model)
+        # Arrays that the environments handed out are not to be written into.
+        live["last"] = {k: v for k, v in live["last"].items() if isinstance(v, tuple)}
+        live["episodes"] = None
+        seen = states.decode(state.data[states.ENVIRONMENTS], state.arrays, live)
+        vars(model).update(seen["last"])
+        model.ep_info_buffer, model.ep_success_buffer = seen["episodes"]
+        if states.NORMALIZER in parts:
+            states.decode(state.data[states.NORMALIZER], state.arrays, _normalizer(model))
+    if states.RANDOM in parts:
+        streams = states.decode(state.data[states.RANDOM], state.arrays, _random(model))
+        random.setstate(streams["python"])
+        np.random.set_state(streams["numpy"])
+        torch.set_rng_state(torch.from_numpy(streams["torch"]))
+        if "cuda" in streams and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([torch.from_numpy(words) for words in streams["cuda"]])
+
+
+def optimizers(model: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
+    """Every optimiser of a model, by where it is held."""
+    found = {}
+    for place, holder in (("", model), *_holders(model)):
+        for name, value in vars(holder).items():
+            if isinstance(value, torch.optim.Optimizer):
+                found[f"{place}{name}"] = value
+    return found
+
+
+def _holders(model: BaseAlgorithm) -> Iterator[tuple[str, Any]]:
+    for place, module in _modules(model).items():
+        for name, part in module.named_modules():
+            yield f"{place}.{name}." if name else f"{place}.", part
+
+
+def _modules(model: BaseAlgorithm) -> dict[str, torch.nn.Module]:
+    """The policy, and whatever networks the model holds besides it."""
+    found: dict[str, torch.nn.Module] = {"policy": model.policy}
+    inside = {id(part) for part in model.policy.modules()}
+    for name, value in vars(model).items():
+        if isinstance(value, torch.nn.Module) and id(value) not in inside:
+            found[name] = value
+    return found
+
+
+def _tensors(model: BaseAlgorithm) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in vars(model).items() if isinstance(v, torch.Tensor)}
+
+
+def _weights(model: BaseAlgorithm) -> dict[str, Any]:
+    return {
+        "modules": {place: dict(m.state_dict()) for place, m in _modules(model).items()},
+        "optimizers": {place: o.state_dict() for place, o in optimizers(model).items()},
+        "tensors": _tensors(model),
+    }
+
+
+def _restore_weights(model: BaseAlgorithm, state: State) -> None:
+    stored = states.decode(state.data[states.WEIGHTS], state.arrays, None)
+    for group, live in (
+        ("modules", _modules(model)),
+        ("optimizers", optimizers(model)),
+        ("tensors", _tensors(model)),
+    ):
+        if set(stored[group]) != set(live):
+            raise StateMismatch(
+                f"the stored {group} are {', '.join(sorted(stored[group])) or 'none'}",
+                f"{', '.join(sorted(live)) or 'none'}, as the agent has",
+            )
+        for place, target in live.items():
+            _load(target, stored[group][place], place)
+
+
+def _load(target: Any, stored: Any, place: str) -> None:
+    try:
+        if isinstance(target, torch.Tensor):
+            target.data.copy_(stored)
+        else:
+            target.load_state_dict(stored)
+    except (RuntimeError, ValueError, KeyError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise StateMismatch(
+            f"the stored {place} does not fit: {text}", "weights of the same shapes"
+        ) from error
+
+
+def _progress(model: BaseAlgorithm) -> dict[str, Any]:
+    """Counters: plain attributes that are no hyperparameter."""
+    taken = {
+        name
+        for kind in type(model).__mro__
+        if kind is not object
+        for name in inspect.signature(vars(kind).get("__init__", _nothing)).parameters
+    }
+    plain = (bool, int, float, np.number, np.bool_)
+    return {
+        name: value
+        for name, value in vars(model).items()
+        if isinstance(value, plain) and name not in taken and name not in _NOT_PROGRESS
+    }
+
+
+def _nothing() -> None:
+    """The constructor of a class that has none of its own."""
+
+
+def _normalizer(model: BaseAlgorithm) -> dict[str, Any]:
+    wrapper: Any = model.get_vec_normalize_env()
+    names = ("obs_rms", "ret_rms")
+    return {n: getattr(wrapper, n) for n in names if hasattr(wrapper, n)} if wrapper else {}
+
+
+def _ring_arrays(model: BaseAlgorithm) -> dict[str, np.ndarray]:
+    buffer = getattr(model, "replay_buffer", None)
+    found: dict[str, np.ndarray] = {}
+    for name in _RING_ARRAYS:
+        value = getattr(buffer, name, None)
+        if isinstance(value, dict):
+            found |= {f"{name}.{key}": array for key, array in value.items()}
+        elif isinstance(value, np.ndarray):
+            found[name] = value
+    return found
+
+
+def _replay_rest(model: BaseAlgorithm) -> dict[str, Any]:
+    """What a replay buffer holds besides its ring: positions, and the episode marks of HER."""
+    buffer = getattr(model, "replay_buffer", None)
+    if buffer is None:
+        return {}
+    plain = (bool, int, float, np.number, np.bool_)
+    return {
+        name: value
+        for name, value in vars(buffer).items()
+        if name not in _RING_ARRAYS
+        and (
+            isinstance(value, plain)
+            or (isinstance(value, np.ndarray) and not value.dtype.hasobject)
+        )
+    }
+
+
+def _random(model: BaseAlgorithm) -> dict[str, Any]:
+    streams: dict[str, Any] = {
+        "python": random.getstate(),
+        "numpy": np.random.get_state(legacy=False),
+        "torch": torch.get_rng_state().numpy(),
+        "spaces": [model.action_space, model.observation_space],
+    }
+    if torch.cuda.is_available():
+        streams["cuda"] = [words.numpy() for words in torch.cuda.get_rng_state_all()]
+    return streams
+
+
+def _surroundings(model: BaseAlgorithm) -> dict[str, Any]:
+    environment: Any = model.get_env()
+    _forget_the_past(environment.unwrapped)
+    logger: Any = vars(model).get("_logger")
+    pending = ("name_to_value", "name_to_count", "name_to_excluded")
+    return {
+        "vector": environment,
+        "last": {name: value for name, value in vars(model).items() if name.startswith("_last_")},
+        "episodes": [_timeless(model.ep_info_buffer), model.ep_success_buffer],
+        "noise": model.action_noise,
+        "metrics": {name: getattr(logger, name) for name in pending} if logger else {},
+    }
+
+
+def _timeless(infos: Any) -> Any:
+    """Episode statistics without the wall clock."""
+    if infos is None:
+        return None
+    kept = [{k: v for k, v in info.items() if k != "t"} for info in infos]
+    return collections.deque(kept, infos.maxlen) if isinstance(infos, collections.deque) else kept
+
+
+def _forget_the_past(innermost: Any) -> None:
+    """Drop what is never read again: the last step's infos, and the monitors' endless lists."""
+    if hasattr(innermost, "buf_infos"):
+        innermost.buf_infos = [{} for _ in range(innermost.num_envs)]
+    for env in getattr(innermost, "envs", ()):
+        while env is not None:
+            if isinstance(env, Monitor):
+                for episodes in (env.episode_returns, env.episode_lengths, env.episode_times):
+                    episodes.clear()
+            env = getattr(env, "env", None)

@@ -22,6 +22,7 @@ SCORES = "scores.json"
 SPEED = "speed.json"
 REPORT = "report.html"
 SUITE = "suite.json"
+REPLAYS, REPLAYS_INDEX = "replays", "replays.json"
 
 
 def conf_dir() -> Path:

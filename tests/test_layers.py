@@ -34,6 +34,7 @@ ALSO = {
     "freezing": {"torch", "onnx"},
     "evaluation": {"onnx"},
     "frozen_policy": {"onnx"},
+    "reporting": {"vl_convert"},
 }
 
 

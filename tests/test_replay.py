@@ -20,7 +20,7 @@ from rl_lab import episodes, replay
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.records import EpisodeRecord
-from rl_lab.replay import drawing, pictures, storing
+from rl_lab.replay import drawing, looking, pictures, storing
 from rl_lab.replay.simulation import Moment
 from rl_lab.shifts import Shift
 
@@ -422,8 +422,8 @@ def test_text_is_written_where_there_are_no_pictures(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_drawn_is_refused(falling: replay.Replay, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"to=.*\.mp4"):
-        replay.render(falling, tmp_path / "episode.mp4")
+    with pytest.raises(BadInput, match=r"to=.*\.mov"):
+        replay.render(falling, tmp_path / "episode.mov")
     with pytest.raises(BadInput, match="fps=0"):
         replay.render(falling, tmp_path / "episode.webp", fps=0.0)
     with pytest.raises(BadInput, match="size=3"):
@@ -459,14 +459,14 @@ def test_no_window_without_a_display(
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
-    assert not drawing.has_display()
+    assert not looking.has_display()
     with pytest.raises(BadInput, match=r"to=FILE\.webp"):
         replay.watch(falling)
     monkeypatch.setenv("DISPLAY", ":0")
-    assert drawing.has_display()
+    assert looking.has_display()
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.delenv("DISPLAY")
-    assert drawing.has_display()
+    assert looking.has_display()
 
 
 # Without the training libraries --------------------------------------------------------------

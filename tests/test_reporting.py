@@ -137,6 +137,7 @@ def test_the_policy_allows_our_script_and_style_only(folder: Path) -> None:
 def test_nothing_is_loaded_from_elsewhere(folder: Path) -> None:
     fake.build(folder, fake.names(2))
     raw = write_report(folder).read_text(encoding="utf-8")
+    raw = raw.replace("http://www.w3.org/2000/svg", "")  # a name, not a place
     assert not re.search(r"https?://|//[a-z]+\.|url\(|@import|\bsrc=", raw)
 
 

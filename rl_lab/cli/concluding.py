@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import comparison, files, paths, reporting, runs
+from rl_lab.cli import replays
 from rl_lab.comparison import Contestant, Protocol, ShiftFacts
 from rl_lab.environments import Anchors
 from rl_lab.evaluation import speed
@@ -40,6 +41,7 @@ class Request:
         shift_episodes: Episodes per magnitude.
         speed: How decision times are measured.
         tensorboard: Whether to write events.
+        clips: Of how many contestants, the best first, the report plays episodes.
         command: The command that repeats this.
         earlier_failures: What could not even be started.
     """
@@ -57,6 +59,7 @@ class Request:
     shift_episodes: int
     speed: speed.Settings
     tensorboard: bool
+    clips: int
     command: str
     earlier_failures: tuple[Failure, ...]
 
@@ -88,8 +91,23 @@ def conclude(
         _write_speed(request, scores, {f.contestant for f in failures})
     if request.tensorboard:
         _write_events(request.folder, scores)
+    _keep_replays(request, records, scores)
     reporting.write_report(request.folder)
     return scores
+
+
+def _keep_replays(
+    request: Request, records: Sequence[EpisodeRecord], scores: Mapping[str, Any]
+) -> None:
+    wanted = replays.Wanted(
+        folder=request.folder,
+        entrants=request.contestants,
+        step_limit=request.settings.step_limit,
+        imports=request.settings.imports,
+        shift=request.shift,
+        shown=request.clips,
+    )
+    replays.keep(wanted, records, [c["name"] for c in scores["contestants"] if c.get("reward")])
 
 
 def _contestants(entrants: Sequence[Entrant]) -> list[Contestant]:

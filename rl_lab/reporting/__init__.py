@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from rl_lab.reporting.page import write_report
+from rl_lab.reporting.page import write_player, write_report
+from rl_lab.reporting.playing import embedded
 
-__all__ = ["write_report"]
+__all__ = ["embedded", "write_player", "write_report"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import jinja2
 from markupsafe import Markup
 
 from rl_lab import files, paths
-from rl_lab.reporting import charts, curve_figures, details, facts, scatter, stored
+from rl_lab.reporting import charts, curve_figures, details, facts, playing, scatter, stored
 from rl_lab.reporting.leaderboard import leaderboard
 from rl_lab.reporting.stored import Evaluation
 
 _HERE = Path(__file__).resolve().parent
+_STYLES = ("report.css", "player.css")
+_SCRIPTS = ("report.js", "player.js")
 # Characters that HTML does not allow, and those that turn the direction of the text around them.
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
@@ -42,6 +45,26 @@ def write_report(evaluation_folder: Path) -> Path:
 
 def render(evaluation: Evaluation) -> str:
     """The page as text."""
+    name = evaluation.folder.resolve().name
+    return _page("report.html.jinja", {"name": name, **_content(evaluation)})
+
+
+def write_player(replays: Mapping[str, Any], title: str, path: Path) -> None:
+    """Write a page that plays some episodes and needs nothing else.
+
+    Args:
+        replays: `{scenes, clips}`, the pictures as data URIs, see `docs/formats.md`.
+        title: The page's heading.
+        path: The file.
+
+    Raises:
+        Failed: It cannot be written.
+    """
+    page = _page("player.html.jinja", {"title": title, "replays": replays})
+    files.write_bytes(path, page.encode("utf-8", errors="replace"))
+
+
+def _page(template: str, content: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -49,13 +72,11 @@ def render(evaluation: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style, script = _own("report.css"), _own("report.js")
-    page = environment.get_template("report.html.jinja").render(
-        style=Markup(style),
-        script=Markup(script),
-        policy=policy(style, script),
-        name=evaluation.folder.resolve().name,
-        **_content(evaluation),
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "sort_keys": False}
+    style = "".join(map(_own, _STYLES))
+    script = "".join(map(_own, _SCRIPTS))
+    page = environment.get_template(template).render(
+        style=Markup(style), script=Markup(script), policy=policy(style, script), **content
     )
     return _CONTROL.sub("\ufffd", page)
 
@@ -102,6 +123,10 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "costs": details.costs(evaluation),
         "robustness": curve_figures.robustness(evaluation),
         "levels": details.robustness(evaluation),
+        "replays": playing.of_evaluation(evaluation),
+        "replays_reason": evaluation.replays_reason or "no episode was kept as pictures",
+        "replays_missing": playing.missing(evaluation),
+        "recordings": playing.recordings(evaluation),
         "warnings": facts.warnings(evaluation),
         "failures": facts.failures(evaluation),
         "protocol": facts.protocol(evaluation),

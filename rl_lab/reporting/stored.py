@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rl_lab import files, paths, records
 from rl_lab.errors import BadInput
 from rl_lab.records import EpisodeRecord
 
 Data = Mapping[str, Any]
+T = TypeVar("T")
 
 FORMAT_VERSION = 1
 NOT_STORED = "not stored in scores.json"
@@ -28,6 +29,8 @@ class Evaluation:
         speed_reason: Why there is none; "" where there is.
         episodes: Rows of `episodes.csv`; None where there are none.
         episodes_reason: Why there are none; "" where there are.
+        replays: Content of `replays/replays.json`; None where there is none.
+        replays_reason: Why there is none; "" where there is.
     """
 
     folder: Path
@@ -36,6 +39,8 @@ class Evaluation:
     speed_reason: str
     episodes: Sequence[EpisodeRecord] | None
     episodes_reason: str
+    replays: Data | None
+    replays_reason: str
 
     @property
     def contestants(self) -> Sequence[Data]:
@@ -60,17 +65,28 @@ def load(folder: Path) -> Evaluation:
         BadInput: `scores.json` is missing or of another format.
     """
     scores = _versioned(folder / paths.SCORES)
-    speed, speed_reason = None, ""
+    speed, speed_reason = _optional(folder, paths.SPEED, _versioned)
+    episodes, episodes_reason = _optional(folder, paths.EPISODES, records.read)
+    place = f"{paths.REPLAYS}/{paths.REPLAYS_INDEX}"
+    replays, replays_reason = _optional(folder, place, _versioned)
+    return Evaluation(
+        folder=folder,
+        scores=scores,
+        speed=speed,
+        speed_reason=speed_reason,
+        episodes=episodes,
+        episodes_reason=episodes_reason,
+        replays=replays,
+        replays_reason=replays_reason,
+    )
+
+
+def _optional(folder: Path, name: str, read: Callable[[Path], T]) -> tuple[T | None, str]:
+    """A file's content and "", or None and why it is not used."""
     try:
-        speed = _versioned(folder / paths.SPEED)
+        return read(folder / name), ""
     except BadInput as error:
-        speed_reason = _reason(folder / paths.SPEED, error)
-    episodes, episodes_reason = None, ""
-    try:
-        episodes = records.read(folder / paths.EPISODES)
-    except BadInput as error:
-        episodes_reason = _reason(folder / paths.EPISODES, error)
-    return Evaluation(folder, scores, speed, speed_reason, episodes, episodes_reason)
+        return None, _reason(folder / name, error)
 
 
 def _versioned(path: Path) -> Data:

@@ -146,6 +146,7 @@ def _request(
         shift_episodes=len(shift_seeds) if shift else 0,
         speed=typed.build(speed.Settings, settings["speed"], "evaluation.speed"),
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
+        clips=_count(settings, "clips", 0),
         command=command,
         earlier_failures=(*failures, *damaged),
     )

@@ -4,13 +4,22 @@ usage: rl-lab replay run=FOLDER [to=FILE.webp] [episodes=N] [seed=K]
        rl-lab replay policy=FOLDER [to=FILE.webp]
        rl-lab replay evaluation=FOLDER [contestant=NAME] [pick=best|median|worst]
        rl-lab replay file=EPISODE.json [to=FILE.webp] [verify=true]
+       rl-lab replay run=[FOLDER,FOLDER] to=FILE.html
+       rl-lab replay film run=FOLDER [to=FILE.webp]
 
 Without to= a window opens where there is a display; elsewhere the episode is drawn, headless, to
 an animated WebP under outputs/replay. A recording beside it (.json, kilobytes) holds seed, actions
 and hashes, so that the episode can be lived again, proved identical and drawn at any size later.
+A .html is a player that needs nothing else: frames with rewards and actions, and several policies
+or recordings side by side, run= and policy= on the same episode seeds.
+A film shows how a policy learned: one episode seed, played by every snapshot its run has kept.
 
-  to=FILE      .webp, .png (animated), .gif, .txt (text environments), .json (the recording)
+  to=FILE      .webp, .png (animated), .gif, .mp4 (pip install "rl-lab[video]"), .html (a player),
+               .txt (text environments), .json (the recording)
   to=FOLDER    a .webp of a telling name
+  shift=NAME   run, policy: in the context of conf/shift/ENVIRONMENT/NAME; .html: beside the
+               training context
+  delta=1      the shift's magnitude, from 0 to 1
   size=480     pixels of the longer side
   fps=30       pictures per second
   seed=K       the episode's seed is the first of published list K (0 unless said otherwise)
@@ -20,116 +29,130 @@ and hashes, so that the episode can be lived again, proved identical and drawn a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_lab import files, frozen_policy, paths, records, replay, runs, seeding
+from rl_lab import paths, replay, reporting
 from rl_lab.cli import config, typed
+from rl_lab.cli import episodes as sources
+from rl_lab.cli.episodes import Named
 from rl_lab.cli.options import Options
 from rl_lab.environments import register
-from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput, Failed
-from rl_lab.frozen_policy import load_policy
+from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
 from rl_lab.replay import Replay
-from rl_lab.replay.drawing import has_display
+from rl_lab.replay.looking import has_display
 
-_SOURCES = ("run", "policy", "evaluation", "file")
+_FILM, _PLAYER = "film", ".html"
 
 
 def run(options: Options, words: list[str]) -> int:
     """Replay; returns the exit code."""
-    # To Hydra `evaluation` is a group of files, so the key has another name behind the scenes.
-    words = [re.sub("^evaluation=", "from_evaluation=", word) for word in words]
+    film = words[:1] == [_FILM]
+    # To Hydra these are groups of files, so the keys have other names behind the scenes.
+    words = [re.sub("^(evaluation|shift)=", r"from_\1=", word) for word in words[film:]]
     data = config.compose("replay", config.expand(words, multirun=False)[0], options)
-    data["evaluation"] = data.pop("from_evaluation")
+    data |= {key: data.pop(f"from_{key}") for key in ("evaluation", "shift")}
     if options.show_config:
         print(config.to_yaml(data), end="")
         return EXIT_DONE
-    given = [name for name in _SOURCES if data[name] is not None]
-    if len(given) != 1:
-        raise BadInput(
-            f"{' and '.join(given) or 'nothing'} to replay",
-            f"one of {', '.join(f'{name}=' for name in _SOURCES)}",
-            "`rl-lab list` shows what is at hand.",
-        )
     imports = typed.value(data["imports"], tuple[str, ...], "imports")
     register(imports)
     if data["to"] is not None:
         target = Path(str(data["to"]))
-        paths.require_writable(target.parent if _is_file(target) else target)
+        paths.require_writable(target.parent if target.suffix else target)
+    if film:
+        return _film(data, options, imports)
+    source = sources.source(data)
+    if data["to"] is not None and Path(str(data["to"])).suffix == _PLAYER:
+        return _player(data, options, imports)
+    _require_one_file(source, data)
     faithful = True
-    if given[0] in ("run", "policy") and data["episodes"] != 1 and _is_file(data["to"]):
-        raise BadInput(
-            f"episodes={data['episodes']} into the one file {data['to']}",
-            "a folder for several episodes",
-            "Give to=FOLDER, or episodes=1.",
-        )
-    for episode in _episodes(given[0], data, imports):
-        print(_line(episode))
-        faithful &= _show(episode, data, imports, recorded=given[0] == "file")
+    for named in sources.episodes(data, options, imports):
+        print(sources.line(named.episode))
+        faithful &= _show(named.episode, data, imports, recorded=source == "file")
     return EXIT_DONE if faithful else EXIT_FAILED
 
 
-def _is_file(to: object) -> bool:
-    return to is not None and Path(str(to)).suffix != ""
-
-
-def _episodes(source: str, data: Mapping[str, Any], imports: tuple[str, ...]) -> Iterator[Replay]:
-    place = paths.one(str(data[source]))
-    if source == "file":
-        yield replay.load(place)
-    elif source == "evaluation":
-        yield _picked(place, data, imports)
-    else:
-        if source == "run":
-            runs.require_complete(place)
-        policy = load_policy(place)
-        episodes = typed.value(data["episodes"], int, "episodes")
-        typed.positive(episodes, "episodes")
-        root = typed.value(data["seed"], int, "seed")
-        for seed in seeding.evaluation_seeds(root, episodes, keys=("seed", "episodes")):
-            yield replay.record(policy, seed, imports=imports)
-
-
-def _picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> Replay:
-    scores = files.read_json(folder / paths.SCORES)
-    names = [c["name"] for c in scores["contestants"]]
-    name = data["contestant"] or (names[0] if len(names) == 1 else None)
-    if name not in names:
+def _require_one_file(source: str, data: Mapping[str, Any]) -> None:
+    several = data["episodes"] != 1 or isinstance(data[source], list)
+    one_file = data["to"] is not None and Path(str(data["to"])).suffix != ""
+    if source != "evaluation" and several and one_file:
         raise BadInput(
-            f"contestant={data['contestant']}",
-            f"one of {', '.join(names)}",
-            "Give contestant=NAME.",
+            f"several episodes into the one file {data['to']}",
+            "a folder for several episodes, or a player",
+            "Give to=FOLDER or to=FILE.html, or episodes=1.",
         )
-    mine = [r for r in records.read(folder / paths.EPISODES) if r.contestant == name]
-    chosen = replay.pick(mine, str(data["pick"] or "best"))
-    for place in scores["contestants"][names.index(name)]["policies"]:
-        if frozen_policy.read_card(Path(place)).training_seed != chosen.training_seed:
-            continue
-        limit = int(scores["protocol"]["step_limit"])
-        episode = replay.record(
-            load_policy(place), chosen.evaluation_seed, imports=imports, step_limit=limit
-        )
-        if episode.episode_return != chosen.episode_return:
-            raise Failed(
-                f"the episode returns {episode.episode_return:g}, not {chosen.episode_return:g}",
-                "the policy and the environment of the evaluation",
-                "Evaluate again: the policy, the environment or a library has changed.",
-            )
-        return episode
-    raise BadInput(
-        f"the policy of {name}, training seed {chosen.training_seed}, is gone",
-        f"the folders that {folder / paths.SCORES} names",
-        "Run this from the folder in which the evaluation was run.",
-    )
 
 
-def _line(episode: Replay) -> str:
-    who = f"{episode.agent}, training seed {episode.training_seed}"
-    return (
-        f"{episode.environment['id']}, {who}, episode seed {episode.seed}: "
-        f"return {episode.episode_return:g}, {episode.length} steps, {episode.ended}"
+def _player(data: Mapping[str, Any], options: Options, imports: tuple[str, ...]) -> int:
+    """One page that plays all episodes, those of one seed side by side."""
+    found = list(sources.episodes(data, options, imports, beside=True))
+    clips: dict[str, Any] = {}
+    sheets: dict[str, bytes] = {}
+    scenes: dict[str, list[dict[str, str]]] = {}
+    size = typed.value(data["size"], int | None, "size")
+    for number, named in enumerate(found):
+        print(sources.line(named.episode))
+        made = replay.clip(named.episode, imports, **({"size": size} if size else {}))
+        key = f"clip-{number:02d}"
+        clips[key] = {**made.data, "sheet": key if made.sheet else None}
+        sheets |= {key: made.sheet} if made.sheet else {}
+        players = scenes.setdefault(f"Episode seed {named.episode.seed}", [])
+        players.append({"name": named.name, "clip": key})
+    index = {
+        "scenes": [{"title": title, "players": players} for title, players in scenes.items()],
+        "clips": clips,
+    }
+    path = Path(str(data["to"]))
+    reporting.write_player(reporting.embedded(index, sheets.get), _title(found), path)
+    print(f"player: {path}")
+    same = all(str(clip["verdict"]).startswith("bit-identical") for clip in clips.values())
+    return EXIT_DONE if same else EXIT_FAILED
+
+
+def _title(found: list[Named]) -> str:
+    names = list(dict.fromkeys(named.episode.agent for named in found))
+    environments = list(dict.fromkeys(str(n.episode.environment["id"]) for n in found))
+    return f"{' and '.join(environments)}: {', '.join(names)}"
+
+
+def _film(data: Mapping[str, Any], options: Options, imports: tuple[str, ...]) -> int:
+    run, takes = sources.takes(data, imports)
+    to = Path(str(data["to"])) if data["to"] is not None else Path(str(data["output"])) / "replay"
+    for take in takes:
+        print(take.title)
+    if to.suffix == _PLAYER:
+        clips = {f"clip-{k:02d}": replay.clip(take.replay, imports) for k, take in enumerate(takes)}
+        index = {
+            "clips": {
+                key: {**c.data, "sheet": key if c.sheet else None} for key, c in clips.items()
+            },
+            "scenes": [
+                {
+                    "title": "How it learned",
+                    "players": [
+                        {"name": take.title, "clip": key}
+                        for key, take in zip(clips, takes, strict=True)
+                    ],
+                }
+            ],
+        }
+        read = {key: clip.sheet for key, clip in clips.items()}
+        reporting.write_player(reporting.embedded(index, read.get), f"{run}: how it learned", to)
+        print(f"player: {to}")
+        return EXIT_DONE
+    path = to if to.suffix else to / f"{paths.file_name(run)}-film.webp"
+    shown = replay.film(
+        takes,
+        path,
+        fps=typed.value(data["fps"], float | None, "fps"),
+        size=typed.value(data["size"], int | None, "size"),
+        overlay=typed.value(data["overlay"], bool, "overlay"),
+        imports=imports,
     )
+    print(f"film: {path} ({len(shown)} takes, {sum(one.frames for one in shown)} frames)")
+    return EXIT_DONE if all(one.verdict.identical for one in shown) else EXIT_FAILED
 
 
 def _show(
@@ -163,6 +186,6 @@ def _show(
         if not recorded:
             replay.save(episode, drawn.path.with_suffix(".json"))
             print(f"recording: {drawn.path.with_suffix('.json')}")
-    if not verdict.identical:
+    if recorded or not verdict.identical:
         print(verdict)
     return verdict.identical

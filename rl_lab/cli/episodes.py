@@ -1,0 +1,208 @@
+"""The episodes that `rl-lab replay` is asked for: recorded now, or read from a file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rl_lab import files, frozen_policy, paths, records, replay, runs, seeding
+from rl_lab.cli import config, typed
+from rl_lab.cli.options import Options
+from rl_lab.errors import BadInput, Failed
+from rl_lab.frozen_policy import FrozenPolicy, load_policy
+from rl_lab.replay import Replay, Take
+from rl_lab.shifts import Shift, from_data
+
+_SOURCES = ("run", "policy", "evaluation", "file")
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """An episode, and what the viewer knows its actor by."""
+
+    name: str
+    episode: Replay
+
+
+def source(data: Mapping[str, Any]) -> str:
+    """Which of the sources is given.
+
+    Raises:
+        BadInput: None is, or several are.
+    """
+    given = [name for name in _SOURCES if data[name] is not None]
+    if len(given) != 1:
+        raise BadInput(
+            f"{' and '.join(given) or 'nothing'} to replay",
+            f"one of {', '.join(f'{name}=' for name in _SOURCES)}",
+            "`rl-lab list` shows what is at hand.",
+        )
+    return given[0]
+
+
+def episodes(
+    data: Mapping[str, Any], options: Options, imports: tuple[str, ...], beside: bool = False
+) -> Iterator[Named]:
+    """The episodes in order.
+
+    Args:
+        data: The verb's configuration.
+        options: Of the command line.
+        imports: Packages that register environments.
+        beside: Give each shifted episode's training context, too.
+
+    Raises:
+        BadInput: They cannot be found or recorded.
+    """
+    kind = source(data)
+    given = data[kind]
+    places = [paths.one(str(text)) for text in (given if isinstance(given, list) else [given])]
+    if kind in ("file", "evaluation") and data["shift"] is not None:
+        raise BadInput(f"shift={data['shift']} with {kind}=", "run= or policy= with it")
+    if kind == "file":
+        for place in places:
+            episode = replay.load(place)
+            yield Named(place.stem, episode)
+    elif kind == "evaluation":
+        yield picked(places[0], data, imports)
+    else:
+        yield from _recorded(places, kind, data, options, imports, beside)
+
+
+def _recorded(
+    places: list[Path],
+    kind: str,
+    data: Mapping[str, Any],
+    options: Options,
+    imports: tuple[str, ...],
+    beside: bool,
+) -> Iterator[Named]:
+    seeds = _seeds(data)
+    for place in places:
+        if kind == "run":
+            runs.require_complete(place)
+    policies = [load_policy(place) for place in places]
+    names = _names(places, policies)
+    for seed in seeds:
+        for name, policy in zip(names, policies, strict=True):
+            shift = _shift(data["shift"], policy, options)
+            if shift is None or beside:
+                yield Named(name, replay.record(policy, seed, imports=imports))
+            if shift is not None:
+                delta = typed.value(data["delta"], float, "delta")
+                shifted = replay.record(policy, seed, shift, delta, imports)
+                yield Named(f"{name}, {shift.name} at {delta:g}", shifted)
+
+
+def _seeds(data: Mapping[str, Any]) -> list[int]:
+    count = typed.value(data["episodes"], int, "episodes")
+    typed.positive(count, "episodes")
+    root = typed.value(data["seed"], int, "seed")
+    return list(seeding.evaluation_seeds(root, count, keys=("seed", "episodes")))
+
+
+def _names(places: list[Path], policies: list[FrozenPolicy]) -> list[str]:
+    """Agents where they tell policies apart, with their seed or place where they do not."""
+    for names in (
+        [policy.card.agent for policy in policies],
+        [f"{p.card.agent} seed {p.card.training_seed}" for p in policies],
+    ):
+        if len(set(names)) == len(names):
+            return names
+    return [str(place) for place in places]
+
+
+def _shift(name: str | None, policy: FrozenPolicy, options: Options) -> Shift | None:
+    if name is None:
+        return None
+    environment = str(policy.card.environment["id"])
+    stem = str(name).removeprefix(f"{environment}/")
+    for root in (options.config_dir, paths.conf_dir()):
+        path = root / "shift" / environment / f"{stem}.yaml" if root else None
+        if path and path.is_file():
+            return from_data(config.read_yaml(path))
+    raise BadInput(
+        f"unknown shift {name!r} of {environment}",
+        f"the name of a file under conf/shift/{environment}",
+        f"`rl-lab list shift/{environment}` shows them.",
+    )
+
+
+def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> Named:
+    """The episode of an evaluation that is asked for, lived again.
+
+    Raises:
+        BadInput: There is none such, or its policy is gone.
+        Failed: It does not return what the evaluation recorded.
+    """
+    scores = files.read_json(folder / paths.SCORES)
+    names = [c["name"] for c in scores["contestants"]]
+    name = str(data["contestant"] or (names[0] if len(names) == 1 else ""))
+    if name not in names:
+        raise BadInput(
+            f"contestant={data['contestant']}",
+            f"one of {', '.join(names)}",
+            "Give contestant=NAME.",
+        )
+    mine = [r for r in records.read(folder / paths.EPISODES) if r.contestant == name]
+    chosen = replay.pick(mine, str(data["pick"] or "best"))
+    for place in scores["contestants"][names.index(name)]["policies"]:
+        if frozen_policy.read_card(Path(place)).training_seed != chosen.training_seed:
+            continue
+        limit = int(scores["protocol"]["step_limit"])
+        episode = replay.record(
+            load_policy(place), chosen.evaluation_seed, imports=imports, step_limit=limit
+        )
+        if episode.episode_return != chosen.episode_return:
+            raise Failed(
+                f"the episode returns {episode.episode_return:g}, not {chosen.episode_return:g}",
+                "the policy and the environment of the evaluation",
+                "Evaluate again: the policy, the environment or a library has changed.",
+            )
+        return Named(name, episode)
+    raise BadInput(
+        f"the policy of {name}, training seed {chosen.training_seed}, is gone",
+        f"the folders that {folder / paths.SCORES} names",
+        "Run this from the folder in which the evaluation was run.",
+    )
+
+
+def takes(data: Mapping[str, Any], imports: tuple[str, ...]) -> tuple[str, list[Take]]:
+    """A run's name, and one episode by every snapshot it kept and by its final policy.
+
+    Raises:
+        BadInput: No run is given, or it kept no snapshots.
+    """
+    if source(data) != "run" or isinstance(data["run"], list):
+        raise BadInput("a film without one run", "run=FOLDER", "`rl-lab list` shows them.")
+    folder = paths.one(str(data["run"]))
+    card = runs.read(folder)
+    snapshots = [load_policy(place) for place in paths.snapshots(folder)]
+    if not snapshots:
+        raise BadInput(
+            f"{folder} kept no snapshots",
+            "a run trained with snapshots=true and training.selection_every_steps above 0",
+            "Train it anew under another seed, or replay its final policy: rl-lab replay run=.",
+        )
+    if card["status"] == runs.COMPLETE:
+        final = load_policy(folder)
+        snapshots += [final] if final.card.steps != snapshots[-1].card.steps else []
+    (seed,) = _seeds({**data, "episodes": 1})
+    made = [replay.record(policy, seed, imports=imports) for policy in snapshots]
+    named = [
+        Take(episode, f"after {policy.card.steps:,} steps: return {episode.episode_return:g}")
+        for policy, episode in zip(snapshots, made, strict=True)
+    ]
+    return f"{card['environment']}-{card['agent']}-seed_{card['seed']}", named
+
+
+def line(episode: Replay) -> str:
+    """An episode in one line."""
+    who = f"{episode.agent}, training seed {episode.training_seed}"
+    where = f", {episode.shift['name']} at {episode.delta:g}" if episode.shift else ""
+    return (
+        f"{episode.environment['id']}{where}, {who}, episode seed {episode.seed}: "
+        f"return {episode.episode_return:g}, {episode.length} steps, {episode.ended}"
+    )

@@ -1,0 +1,126 @@
+"""Clips: what a player needs to show an episode, all pictures of it on one sheet."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rl_lab.errors import BadInput
+from rl_lab.replay import looking, pictures
+from rl_lab.replay.drawing import frames_apart
+from rl_lab.replay.recording import Replay
+from rl_lab.replay.simulation import Moment
+
+_MOST_FRAMES, _SIZE = 168, 240
+_MOST_ACTIONS = 8
+_MARKED = re.compile(r"\x1b\[4\d(?:;\d+)*m(.*?)\x1b\[0m")  # text on a coloured ground
+_CODES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """An episode as a player shows it.
+
+    Attributes:
+        data: Plain data, see `docs/formats.md`.
+        sheet: All pictures side by side in rows, a WebP; None for text or where there are none.
+    """
+
+    data: Mapping[str, Any]
+    sheet: bytes | None
+
+
+def clip(
+    replay: Replay,
+    imports: Sequence[str] = (),
+    size: int = _SIZE,
+    most_frames: int = _MOST_FRAMES,
+) -> Clip:
+    """Live the episode again and make a clip of it.
+
+    Where the environment cannot be drawn, rewards and actions alone are shown, and why.
+
+    Args:
+        replay: The recording.
+        imports: Packages that register environments.
+        size: Pixels of the longer side.
+        most_frames: Longer episodes are thinned to so many pictures.
+
+    Raises:
+        EnvironmentFault: The environment failed on the way.
+    """
+    try:
+        return _clip(replay, imports, size, most_frames)
+    except BadInput as error:
+        moments = _moments(replay)
+        facts = _facts(replay, moments, 30.0, "not drawn, hence not verified")
+        return Clip({**facts, "pictures": None, "pictures_reason": error.came}, None)
+
+
+def _clip(replay: Replay, imports: Sequence[str], size: int, most: int) -> Clip:
+    mode, fps = looking.mode(replay, (looking.PICTURES, looking.TEXT), imports)
+    every = frames_apart(replay.length, fps, most)
+    if mode == looking.TEXT:
+        seen = looking.look(replay, mode, every, imports, lambda frame, _: _plain(frame))
+        facts = _facts(replay, seen.moments, fps, str(seen.verdict))
+        return Clip({**facts, "texts": seen.frames}, None)
+    seen = looking.look(replay, mode, every, imports, lambda f, _: pictures.scaled(f, size))
+    facts = _facts(replay, seen.moments, fps, str(seen.verdict))
+    sheet = pictures.sheet(seen.frames)
+    shape = {"columns": sheet.columns, "width": sheet.width, "height": sheet.height}
+    return Clip({**facts, "pictures": shape}, sheet.data)
+
+
+def _plain(frame: str) -> str:
+    """Text without colours; what stood on a coloured ground, often the agent, is in brackets."""
+    return _CODES.sub("", _MARKED.sub(r"[\1]", frame))
+
+
+def _moments(replay: Replay) -> list[Moment]:
+    """What the recording alone knows of the moments a clip would show."""
+    every = frames_apart(replay.length, 30.0, _MOST_FRAMES)
+    totals = [0.0, *np.cumsum(replay.rewards).tolist()]
+    shown = [*range(0, replay.length, every), replay.length]
+    return [
+        Moment(
+            step,
+            replay.actions[step - 1] if step else None,
+            float(replay.rewards[step - 1]) if step else 0.0,
+            totals[step],
+            replay.ended if step == replay.length else "",
+            "",
+        )
+        for step in shown
+    ]
+
+
+def _facts(replay: Replay, moments: Sequence[Moment], fps: float, verdict: str) -> dict[str, Any]:
+    actions = [np.atleast_1d(m.action).ravel() for m in moments if m.action is not None]
+    whole = replay.actions.dtype.kind in "iu"
+    return {
+        "environment": replay.environment["id"],
+        "agent": replay.agent,
+        "training_seed": replay.training_seed,
+        "seed": replay.seed,
+        "shift": replay.shift["name"] if replay.shift else None,
+        "delta": replay.delta,
+        "length": replay.length,
+        "episode_return": replay.episode_return,
+        "ended": replay.ended,
+        "verdict": verdict,
+        "steps_per_second": fps,
+        "steps": [m.step for m in moments],
+        "rewards": [_short(m.reward) for m in moments],
+        "returns": [_short(m.episode_return) for m in moments],
+        "actions": [[_short(float(value)) for value in a[:_MOST_ACTIONS]] for a in actions],
+        "action_kind": "discrete" if whole else "continuous",
+    }
+
+
+def _short(value: float) -> float:
+    """Four digits are enough to look at, and a third of the page's bytes."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,106 @@
+"""What the player plays: clips with their pictures inside the page, within its budget of bytes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rl_lab import paths
+from rl_lab.reporting import tables, text
+from rl_lab.reporting.figures import Missing, distinct
+from rl_lab.reporting.stored import Data, Evaluation
+from rl_lab.reporting.tables import Column, Table, number, table, words
+
+# Base64 takes 4 bytes for 3; the rest of the page gets what this leaves of 5 MB.
+_MOST_BYTES = 4_300_000
+NO_SCENES: dict[str, Any] = {"scenes": [], "clips": {}}
+
+
+def embedded(index: Data, read: Callable[[str], bytes | None]) -> dict[str, Any]:
+    """Scenes and clips with their pictures as data URIs; what is too much says so.
+
+    Args:
+        index: `{scenes, clips}` as in `replays.json`.
+        read: From the name of a sheet to its bytes; None where it is gone.
+    """
+    left = _MOST_BYTES
+    clips = {}
+    for key, stored in (index.get("clips") or {}).items():
+        clip = dict(stored)
+        if clip.get("sheet"):
+            uri = _uri(read(str(clip["sheet"])))
+            fits = uri is not None and len(uri) <= left
+            left -= len(uri or "") if fits else 0
+            reason = "it would make this page larger than 5 MB" if uri else "their file is gone"
+            clip |= {"sheet": uri} if fits else {"sheet": None, "pictures_reason": reason}
+        clips[key] = clip
+    scenes = [
+        {**scene, "players": [one for one in scene["players"] if one.get("clip") in clips]}
+        for scene in index.get("scenes") or []
+    ]
+    return {"scenes": [scene for scene in scenes if scene["players"]], "clips": clips}
+
+
+def _uri(sheet: bytes | None) -> str | None:
+    if sheet is None:
+        return None
+    return "data:image/webp;base64," + base64.b64encode(sheet).decode()
+
+
+def of_evaluation(evaluation: Evaluation) -> dict[str, Any]:
+    """The replays of an evaluation; none where it has none."""
+    if evaluation.replays is None:
+        return NO_SCENES
+    folder = evaluation.folder / paths.REPLAYS
+
+    def read(name: str) -> bytes | None:
+        # By its last part alone: an index cannot name files of other folders.
+        try:
+            return (folder / Path(name).name).read_bytes()
+        except OSError:
+            return None
+
+    return embedded(evaluation.replays, read)
+
+
+def missing(evaluation: Evaluation) -> list[Missing]:
+    """Episodes that could not be lived again, and why."""
+    found = (evaluation.replays or {}).get("missing") or []
+    return distinct([Missing(str(m.get("name")), str(m.get("reason"))) for m in found])
+
+
+def recordings(evaluation: Evaluation) -> Table | None:
+    """The recordings of best, median and worst episodes; None where there are none."""
+    found: list[Data] = (evaluation.replays or {}).get("recordings") or []
+    if not found:
+        return None
+    rows = [
+        [
+            words(one.get("contestant")),
+            words(one.get("pick")),
+            _number(one, "episode_return", lambda value: f"{value:.6g}"),
+            _number(one, "length", text.count),
+            words(one.get("ended")),
+            _number(one, "training_seed", str),
+            _number(one, "seed", str),
+            words(f"rl-lab replay file={one.get('file')}"),
+        ]
+        for one in found
+    ]
+    columns = [
+        tables.CONTESTANT,
+        Column("episode", kind="text"),
+        Column("return"),
+        Column("steps"),
+        Column("ended", kind="text"),
+        Column("training seed"),
+        Column("episode seed"),
+        Column("command", "in this evaluation's folder", kind="text"),
+    ]
+    return table("recordings", "Recorded episodes", columns, rows)
+
+
+def _number(data: Mapping[str, Any], key: str, show: Callable[[float], str]) -> tables.Cell:
+    return number(data.get(key), show, "not stored in replays.json")

@@ -1,0 +1,159 @@
+"""An evaluation's replays, and the player and the film from the command line."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import linear_policy, saved
+
+from rl_lab import cli, records, replay, seeding
+
+STANDS = [[-0.1, -0.5, -3.0, -1.0], [0.1, 0.5, 3.0, 1.0]]
+FALLS = [[0.0, 0.0, -1.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two frozen policies and their evaluation."""
+    folder = tmp_path_factory.mktemp("replays")
+    for name, weight in (("stands", STANDS), ("falls", FALLS)):
+        policy = linear_policy("CartPole-v1", weight, [0.0, 0.0], agent=name, recipe_hash=name)
+        saved(policy, folder / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = "evaluate policies=[stands,falls] evaluation=quick name=e evaluation.speed.calls=0"
+        assert cli.main([*words.split(), "logger=none"]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def in_lab(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+
+
+def stored(lab: Path) -> dict[str, Any]:
+    return dict(json.loads((lab / "outputs/evaluate/e/replays/replays.json").read_text()))
+
+
+def page_data(path: Path) -> dict[str, Any]:
+    (text,) = re.findall(
+        r'<script type="application/json" id="replays-data">(.*?)</script>', path.read_text(), re.S
+    )
+    return dict(json.loads(text))
+
+
+def test_every_contestant_has_its_best_median_and_worst_episode(lab: Path) -> None:
+    folder = lab / "outputs" / "evaluate" / "e"
+    rows = records.read(folder / "episodes.csv")
+    found = {(r["contestant"], r["pick"]): r for r in stored(lab)["recordings"]}
+    names = sorted({row.contestant for row in rows})
+    assert set(found) == {(n, p) for n in names for p in ("best", "median", "worst")}
+    for (name, pick), facts in found.items():
+        chosen = replay.pick([row for row in rows if row.contestant == name], pick)
+        assert (facts["seed"], facts["episode_return"]) == (
+            chosen.evaluation_seed,
+            chosen.episode_return,
+        )
+        recording = replay.load(folder / facts["file"])
+        assert recording.episode_return == chosen.episode_return
+        assert replay.verify(recording).identical
+
+
+def test_scenes_compare_like_with_like(lab: Path) -> None:
+    data = stored(lab)
+    same, *others = data["scenes"]
+    clips = data["clips"]
+    assert same["title"].startswith("The same episode seed")
+    assert len({clips[p["clip"]]["seed"] for p in same["players"]}) == 1
+    assert {clips[p["clip"]]["agent"] for p in same["players"]} == {"stands", "falls"}
+    shifted = [scene for scene in others if "beside" in scene["title"]]
+    assert len(shifted) == 2
+    for scene in shifted:
+        nominal, end = (clips[player["clip"]] for player in scene["players"])
+        assert (nominal["shift"], end["shift"], end["delta"]) == (None, "longer_pole", 1.0)
+        assert nominal["seed"] == end["seed"]
+    assert {clip["verdict"].split(" over")[0] for clip in clips.values()} == {"bit-identical"}
+    assert data["missing"] == []
+
+
+def test_the_report_carries_the_clips_with_their_pictures(lab: Path) -> None:
+    folder = lab / "outputs" / "evaluate" / "e"
+    shown = page_data(folder / "report.html")
+    assert shown["scenes"] == stored(lab)["scenes"]
+    for key, clip in shown["clips"].items():
+        sheet = base64.b64decode(clip["sheet"].removeprefix("data:image/webp;base64,"))
+        assert sheet == (folder / "replays" / f"{key}.webp").read_bytes()
+
+
+def test_a_second_evaluation_leaves_no_clips_of_the_first(lab: Path) -> None:
+    folder = lab / "outputs" / "evaluate" / "e" / "replays"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "clip-99.webp").write_bytes(b"of an earlier evaluation")
+    words = "evaluate policies=[stands,falls] evaluation=quick name=e evaluation.speed.calls=0"
+    assert cli.main([*words.split(), "logger=none"]) == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_player_shows_two_policies_on_the_same_seeds(lab: Path) -> None:
+    words = "replay policy=[stands,falls] episodes=2 shift=longer_pole delta=0.5 to=player.html"
+    assert cli.main(words.split()) == 0
+    data = page_data(lab / "player.html")
+    seeds = seeding.evaluation_seeds(0, 2)
+    assert [scene["title"] for scene in data["scenes"]] == [f"Episode seed {s}" for s in seeds]
+    for scene, seed in zip(data["scenes"], seeds, strict=True):
+        names = [player["name"] for player in scene["players"]]
+        assert names == [
+            "stands",
+            "stands, longer_pole at 0.5",
+            "falls",
+            "falls, longer_pole at 0.5",
+        ]
+        assert {data["clips"][player["clip"]]["seed"] for player in scene["players"]} == {seed}
+
+
+def test_recordings_are_played_side_by_side(lab: Path) -> None:
+    files = [f"outputs/evaluate/e/{r['file']}" for r in stored(lab)["recordings"][:2]]
+    assert cli.main(["replay", f"file=[{','.join(files)}]", "to=two.html"]) == 0
+    assert len(page_data(lab / "two.html")["clips"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("replay policy=[stands,falls] to=one.webp", "several episodes into the one file"),
+        ("replay policy=stands shift=unheard_of to=x.webp", "unknown shift 'unheard_of'"),
+        ("replay file=x.json shift=longer_pole to=x.webp", "run= or policy= with it"),
+        ("replay film policy=stands", "a film without one run"),
+        ("replay film", "nothing to replay"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words.split()) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_film_needs_snapshots_and_shows_each(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = "train env=CartPole-v1 agent=a2c training.steps=400 training.selection_every_steps=200"
+    train += " training.selection_episodes=1 logger=none"
+    assert cli.main([*train.split(), "output=with"]) == 0
+    assert cli.main([*train.split(), "output=without", "snapshots=false"]) == 0
+    (run,) = (lab / "with").glob("train/*/*/seed_0")
+    (bare,) = (lab / "without").glob("train/*/*/seed_0")
+    capsys.readouterr()
+    assert cli.main(["replay", "film", f"run={run}", "to=film.webp", "size=64"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:-1]] == ["after 200 steps", "after 400 steps"]
+    assert lines[-1].startswith("film: film.webp (2 takes, ")
+    assert cli.main(["replay", "film", f"run={run}", "to=film.html"]) == 0
+    assert len(page_data(lab / "film.html")["scenes"][0]["players"]) == 2
+    assert cli.main(["replay", "film", f"run={bare}"]) == 2
+    assert "kept no snapshots" in capsys.readouterr().err

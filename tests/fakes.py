@@ -100,10 +100,43 @@ class Masked(Countdown):
         return super().step(action)
 
 
+class Goal(gymnasium.Env):
+    """A point walks up to 1 per step to a goal within 3 on a line; pays 0 there, else -1."""
+
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        part = gymnasium.spaces.Box(-30.0, 30.0, (1,), np.float32)
+        keys = ("observation", "achieved_goal", "desired_goal")
+        self.observation_space = gymnasium.spaces.Dict({key: part for key in keys})
+        self.render_mode = render_mode
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._place = np.zeros(1, np.float32)
+        self._goal = self.np_random.uniform(-3, 3, 1).astype(np.float32)
+        return self._observation(), {"is_success": False}
+
+    def step(self, action: Any) -> Any:
+        self._place = np.clip(self._place + action, -30, 30).astype(np.float32)
+        reward = float(self.compute_reward(self._place, self._goal, {}))
+        return self._observation(), reward, False, False, {"is_success": reward == 0.0}
+
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
+        distance = np.linalg.norm(np.asarray(achieved_goal) - np.asarray(desired_goal), axis=-1)
+        return -(distance > 0.25).astype(np.float32)
+
+    def _observation(self) -> Any:
+        place, goal = self._place.copy(), self._goal.copy()
+        return {"observation": place, "achieved_goal": place.copy(), "desired_goal": goal}
+
+
 _KINDS = {"Countdown": Countdown, "Faulty": Faulty, "Endless": Endless, "Masked": Masked}
 for _name, _kind in _KINDS.items():
     if f"Fake{_name}-v0" not in gymnasium.registry:
         gymnasium.register(f"Fake{_name}-v0", entry_point=_kind)
+if "FakeGoal-v0" not in gymnasium.registry:
+    gymnasium.register("FakeGoal-v0", entry_point=Goal, max_episode_steps=10)
 
 
 def linear_policy(

@@ -203,6 +203,9 @@ def test_agent_defaults_are_those_of_the_library_in_its_order(name: str, sb3: An
     defaults = sb3.constructor_defaults(data["algorithm"])
     expected = {k: v for k, v in defaults.items() if k not in NOT_HYPERPARAMETERS}
     found = {k: v for k, v in data.items() if k not in FACTS}
+    # The lab's own word for two keywords: the class of the replay buffer and its arguments.
+    assert ("replay_buffer" in found) is ("replay_buffer_class" in defaults)
+    assert found.pop("replay_buffer", None) is None
     assert set(found.pop("policy_kwargs").values()) == {None}
     assert expected.pop("policy_kwargs") is None
     assert found == expected

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
 from rl_lab.agent import EPISODE_COUNT, Listener, Training
+from rl_lab_agents.live import LiveSchedules
+from rl_lab_agents.schedules import Schedule
 
 RETURN, LENGTH = "raw/rollouts/episodic_return", "raw/rollouts/episodic_length"
 
 
-def hooks(training: Training, listener: Listener, counts: dict[str, int]) -> list[BaseCallback]:
-    """Callbacks that the training's logging asks for.
+def hooks(
+    training: Training,
+    live: Mapping[str, Schedule],
+    listener: Listener,
+    counts: dict[str, int],
+) -> list[BaseCallback]:
+    """Callbacks for schedules and for what the training's logging asks for.
 
     Args:
         training: What it asks for.
+        live: Schedules that the algorithm does not follow by itself.
         listener: Told.
         counts: Where they keep what must outlast an interruption.
     """
-    made: list[BaseCallback] = []
+    made: list[BaseCallback] = [LiveSchedules(live)] if live else []
     if training.log_episodes:
         made.append(RawEpisodes(listener, counts))
     if training.log_every_steps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -19,7 +18,9 @@ from rl_lab.agent import Listener, TracedPolicy, Training
 from rl_lab.environments import CheckedEnv, require_supported
 from rl_lab.errors import BadInput, LabError
 from rl_lab.states import State
-from rl_lab_agents import acting, hooks, learning, remembering, renewing, schedules
+from rl_lab_agents import acting, hooks, hyperparameters, learning, remembering, renewing
+from rl_lab_agents.naming import resolve
+from rl_lab_agents.schedules import Schedule
 
 
 def make(
@@ -29,7 +30,7 @@ def make(
     *,
     algorithm: str,
     policy: str,
-    **hyperparameters: Any,
+    **settings: Any,
 ) -> Sb3Agent:
     """Build an agent around a stable-baselines3 algorithm.
 
@@ -39,7 +40,7 @@ def make(
         seed: Of the algorithm; environment i starts from this plus i.
         algorithm: Dotted path of the algorithm's class.
         policy: A name the algorithm knows ("MlpPolicy") or the dotted path of a class.
-        hyperparameters: Keywords of the algorithm; None leaves its own default.
+        settings: Hyperparameters: keywords of the algorithm; None leaves its own default.
 
     Raises:
         BadInput: The algorithm refuses the spaces or a hyperparameter.
@@ -48,13 +49,14 @@ def make(
     _require_playable(kind, make_env)
     env: VecEnv | None = None
     try:
-        env = _vectorize(make_env, training, _gamma(kind, hyperparameters))
+        env = _vectorize(make_env, training, _gamma(kind, settings))
+        typed = hyperparameters.typed(kind, settings, env)
         model = kind(
             resolve(policy) if "." in policy else policy,
             env,
             seed=seed,
             device="cpu",
-            **schedules.typed(hyperparameters, env.action_space),
+            **typed.keywords,
         )
     except LabError:
         _close(env)
@@ -66,13 +68,13 @@ def make(
             "hyperparameters and spaces that the algorithm takes",
             "Look at the agent.* and training.* values of this run.",
         ) from error
-    return Sb3Agent(model, algorithm, training, make_env)
+    return Sb3Agent(model, algorithm, training, make_env, typed.live)
 
 
-def _gamma(kind: Any, hyperparameters: Mapping[str, Any]) -> float:
+def _gamma(kind: Any, settings: Mapping[str, Any]) -> float:
     """The discount that reward normalisation shares with the algorithm; ARS has none."""
-    given = hyperparameters.get("gamma")
-    if given is not None:
+    given = settings.get("gamma")
+    if isinstance(given, int | float):
         return float(given)
     own = inspect.signature(kind.__init__).parameters.get("gamma")
     return float(own.default) if own else 1.0
@@ -97,19 +99,6 @@ def _require_playable(kind: Any, make_env: Callable[[], gymnasium.Env[Any, Any]]
             "an environment that says which actions are allowed",
             "Use agent=ppo, or add action_masks() to the environment or to a wrapper of it.",
         )
-
-
-def resolve(path: str) -> Any:
-    """What a dotted path names.
-
-    Raises:
-        BadInput: There is nothing by that name.
-    """
-    module, _, name = path.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(f"{path!r} cannot be imported: {error}", "package.module.Name") from error
 
 
 def _vectorize(
@@ -140,6 +129,7 @@ class Sb3Agent:
         algorithm: The dotted path of its class, for the card.
         training: What to log while it learns.
         make_env: Makes one more environment like those of the model.
+        live: Schedules that the algorithm does not follow by itself.
     """
 
     def __init__(
@@ -148,10 +138,11 @@ class Sb3Agent:
         algorithm: str,
         training: Training,
         make_env: Callable[[], gymnasium.Env[Any, Any]],
+        live: Mapping[str, Schedule],
     ) -> None:
         self._model = model
         self._algorithm = algorithm
-        self._training = training
+        self._training, self._live = training, live
         self._make_env = make_env
         self._updates = _count_updates(model)
         # What the callbacks of `learn` count; kept here, as `learn` makes them anew.
@@ -163,7 +154,7 @@ class Sb3Agent:
         """Learn until `steps` environment steps are done in all, or the listener says stop."""
         model = self._model
         model.set_logger(Logger(None, [_MetricsWriter(listener)]))
-        beside = hooks.hooks(self._training, listener, self._counts)
+        beside = hooks.hooks(self._training, self._live, listener, self._counts)
         rhythm = hooks.own_rhythm(self._training)
         learning.learn(model, steps, self._go_on, listener.boundary, beside, rhythm)
 

@@ -1,106 +1,171 @@
-"""Hyperparameters as configuration writes them, turned into what stable-baselines3 takes."""
+"""Values that change over a training, as plain data: `{schedule: linear, start: 1e-3, end: 0}`."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+import bisect
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import gymnasium
-import numpy as np
-import torch
-from stable_baselines3.common import noise
-
 from rl_lab.errors import BadInput, closest
+from rl_lab_agents import naming
 
-_ACTIVATIONS = {
-    "tanh": torch.nn.Tanh,
-    "relu": torch.nn.ReLU,
-    "elu": torch.nn.ELU,
-    "gelu": torch.nn.GELU,
-    "leaky_relu": torch.nn.LeakyReLU,
-    "silu": torch.nn.SiLU,
-}
-_NOISES = {
-    "normal": noise.NormalActionNoise,
-    "ornstein-uhlenbeck": noise.OrnsteinUhlenbeckActionNoise,
-}
+# Takes what is left of the training, from 1 to 0, as stable-baselines3 counts it.
+Schedule = Callable[[float], float]
 
 
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """One value all along.
+
+    Args:
+        value: It.
+    """
+
+    value: float
+
+    def __call__(self, progress_remaining: float) -> float:
+        """The value."""
+        return self.value
+
+
+@dataclasses.dataclass(frozen=True)
 class Linear:
-    """A value that goes in a straight line from `start` to `end` over the whole training.
+    """A straight line.
 
     Args:
         start: The value at the first step.
-        end: The value at the last step.
+        end: The value where `fraction` of the training is over, and from then on.
+        fraction: Of the training.
     """
 
-    def __init__(self, start: float, end: float) -> None:
-        self.start, self.end = start, end
+    start: float
+    end: float
+    fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.fraction)
 
     def __call__(self, progress_remaining: float) -> float:
         """The value where `progress_remaining` runs from 1 to 0."""
-        return self.end + progress_remaining * (self.start - self.end)
+        if self.fraction == 1.0:
+            return self.end + progress_remaining * (self.start - self.end)
+        return self.start + _done(progress_remaining, self.fraction) * (self.end - self.start)
 
 
-def typed(hyperparameters: Mapping[str, Any], action_space: gymnasium.Space[Any]) -> dict[str, Any]:
-    """Keywords for the algorithm's constructor: None dropped, schedules and noise built.
+@dataclasses.dataclass(frozen=True)
+class Exponential:
+    """The same factor over equal spans.
+
+    Args:
+        start: The value at the first step, above 0.
+        end: The value where `fraction` of the training is over, above 0.
+        fraction: Of the training.
+    """
+
+    start: float
+    end: float
+    fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.fraction)
+        if self.start <= 0 or self.end <= 0:
+            raise ValueError("start and end of an exponential schedule are above 0")
+
+    def __call__(self, progress_remaining: float) -> float:
+        """The value where `progress_remaining` runs from 1 to 0."""
+        done = _done(progress_remaining, self.fraction)
+        return float(self.start * (self.end / self.start) ** done)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cosine:
+    """Half a wave: slow at both ends. https://arxiv.org/abs/1608.03983 without restarts.
+
+    Args:
+        start: The value at the first step.
+        end: The value where `fraction` of the training is over.
+        fraction: Of the training.
+    """
+
+    start: float
+    end: float
+    fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.fraction)
+
+    def __call__(self, progress_remaining: float) -> float:
+        """The value where `progress_remaining` runs from 1 to 0."""
+        wave = (1 + math.cos(math.pi * _done(progress_remaining, self.fraction))) / 2
+        return self.end + wave * (self.start - self.end)
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """A value from each given point on.
+
+    Args:
+        points: `[[0, 1e-3], [0.5, 1e-4]]`: shares of the training, rising from 0, and values.
+    """
+
+    points: Sequence[Sequence[float]]
+
+    def __post_init__(self) -> None:
+        shares = [share for share, _ in self.points]
+        if not shares or shares[0] != 0 or sorted(set(shares)) != shares or shares[-1] > 1:
+            raise ValueError("points are [share, value], the shares rising from 0 to at most 1")
+
+    def __call__(self, progress_remaining: float) -> float:
+        """The value of the last point that has been passed."""
+        shares = [share for share, _ in self.points]
+        return self.points[bisect.bisect_right(shares, 1 - progress_remaining) - 1][1]
+
+
+KINDS = {
+    "constant": Constant,
+    "linear": Linear,
+    "exponential": Exponential,
+    "cosine": Cosine,
+    "steps": Steps,
+}
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction={fraction} is not in (0, 1]")
+
+
+def _done(progress_remaining: float, fraction: float) -> float:
+    return min((1 - progress_remaining) / fraction, 1.0)
+
+
+def is_schedule(value: Any) -> bool:
+    """Whether a configuration's value is a schedule."""
+    return isinstance(value, Mapping) and "schedule" in value
+
+
+def build(key: str, data: Mapping[str, Any]) -> Schedule:
+    """A schedule from plain data; a dotted path names one of the user's own.
 
     Raises:
-        BadInput: A schedule, a noise or an activation is not known.
+        BadInput: It is not known, or does not take the arguments.
     """
-    keywords = {k: _value(k, v) for k, v in hyperparameters.items() if v is not None}
-    if "action_noise" in keywords:
-        keywords["action_noise"] = _noise(hyperparameters["action_noise"], action_space)
-    if "policy_kwargs" in keywords:
-        if not isinstance(hyperparameters["policy_kwargs"], Mapping):
-            given = hyperparameters["policy_kwargs"]
-            raise BadInput(f"agent.policy_kwargs={given!r}", "a mapping such as {net_arch: [64]}")
-        keywords["policy_kwargs"] = _policy_kwargs(hyperparameters["policy_kwargs"])
-    return keywords
-
-
-def _value(key: str, value: Any) -> Any:
-    if isinstance(value, Mapping) and "schedule" in value:
-        return _schedule(key, value)
-    if key == "train_freq" and isinstance(value, list):
-        return tuple(value)
-    return value
-
-
-def _schedule(key: str, data: Mapping[str, Any]) -> Callable[[float], float]:
-    if data["schedule"] != "linear" or set(data) != {"schedule", "start", "end"}:
+    name = str(data["schedule"])
+    made = naming.resolve(name) if "." in name else KINDS.get(name)
+    if made is None:
         raise BadInput(
             f"agent.{key}={dict(data)}",
-            "a number, or {schedule: linear, start: NUMBER, end: NUMBER}",
+            f"a number, or {{schedule: {' or '.join(KINDS)}, ...}}",
+            closest(name, KINDS),
         )
-    return Linear(float(data["start"]), float(data["end"]))
+    arguments = {str(k): _number(key, k, v) for k, v in data.items() if k != "schedule"}
+    schedule: Schedule = naming.call(made, arguments, f"agent.{key}, schedule {name}")
+    return schedule
 
 
-def _noise(data: Mapping[str, Any], action_space: gymnasium.Space[Any]) -> noise.ActionNoise:
-    kind = str(data.get("kind"))
-    if kind not in _NOISES or set(data) != {"kind", "std"}:
-        raise BadInput(
-            f"agent.action_noise={dict(data)}",
-            f"{{kind: {' or '.join(_NOISES)}, std: NUMBER}}",
-            closest(kind, _NOISES),
-        )
-    assert action_space.shape is not None
-    zeros = np.zeros(action_space.shape)
-    made: noise.ActionNoise = _NOISES[kind](zeros, zeros + float(data["std"]))
-    return made
-
-
-def _policy_kwargs(data: Mapping[str, Any]) -> dict[str, Any]:
-    # Copied: the library writes into what it is given, and the caller may build another agent.
-    keywords = {k: copy.deepcopy(v) for k, v in data.items() if v is not None}
-    if "activation_fn" in keywords:
-        name = str(keywords["activation_fn"])
-        if name not in _ACTIVATIONS:
-            raise BadInput(
-                f"agent.policy_kwargs.activation_fn={name}",
-                f"one of {', '.join(_ACTIVATIONS)}",
-                closest(name, _ACTIVATIONS),
-            )
-        keywords["activation_fn"] = _ACTIVATIONS[name]
-    return keywords
+def _number(key: str, name: Any, value: Any) -> Any:
+    if isinstance(value, str):
+        raise BadInput(f"agent.{key}.{name}={value!r}", "a number", "Text is never evaluated.")
+    return value

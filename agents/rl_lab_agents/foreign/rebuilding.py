@@ -22,7 +22,7 @@ from rl_lab_agents.foreign import keywords, shapes
 from rl_lab_agents.foreign.families import Family
 from rl_lab_agents.foreign.hints import Saved
 from rl_lab_agents.foreign.statistics import Statistics
-from rl_lab_agents.sb3 import resolve
+from rl_lab_agents.naming import resolve
 
 _IDLE = ("log_std", "sde_features_extractor", "features_extractor.flatten")
 _WRONG = "Is env= the environment of the training, and are normalizer= and frame_stack= right?"

@@ -10,7 +10,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rl_lab.errors import BadInput
 from rl_lab_agents.foreign.rebuilding import unmoved_generators
-from rl_lab_agents.sb3 import resolve
+from rl_lab_agents.naming import resolve
 
 # What only training needs is replaced, so that its pickles stay closed and nothing large is made.
 _UNUSED = (

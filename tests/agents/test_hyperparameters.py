@@ -111,7 +111,7 @@ def test_learning_rate_goes_to_the_algorithm_and_others_are_set_at_each_update()
     # 20 updates of 5 steps; the last one begins where 95 steps are done.
     assert agent._model.ent_coef == pytest.approx(0.4 * 0.05)
     assert agent._model.rollout_buffer.gae_lambda == pytest.approx(0.4 * 0.05)
-    last = listener.values[-1][1]
+    last = {k: v for _, values in listener.values for k, v in values.items()}
     assert last["train/ent_coef"] == pytest.approx(0.4 * 0.05)
     assert last["train/learning_rate"] == 0.0
 

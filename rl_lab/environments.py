@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import gymnasium
@@ -113,7 +113,10 @@ def require_known(environment: str) -> None:
 
 
 def make(
-    recipe: EnvironmentRecipe, render_mode: str | None = None, imports: Iterable[str] = ()
+    recipe: EnvironmentRecipe,
+    render_mode: str | None = None,
+    imports: Iterable[str] = (),
+    put_in: Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]] | None = None,
 ) -> gymnasium.Env[Any, Any]:
     """Make one environment.
 
@@ -121,6 +124,7 @@ def make(
         recipe: What to make.
         render_mode: As for `gymnasium.make`.
         imports: Packages the user trusts; wrappers in them may be named by the recipe.
+        put_in: Changes the world below the recipe's wrappers, which are the agent's own.
 
     Raises:
         BadInput: The id is unknown, an argument is refused, or a package is missing.
@@ -139,6 +143,12 @@ def make(
             )
     except Exception as error:
         raise _cannot_make(recipe, error) from error
+    if put_in is not None:
+        try:
+            env = put_in(env)
+        except BaseException:
+            env.close()
+            raise
     for wrapper in recipe.wrappers:
         env = _wrap(env, wrapper, tuple(imports))
     return env

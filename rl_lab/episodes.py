@@ -10,10 +10,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from rl_lab import environments, seeding
+from rl_lab import seeding, shifts
 from rl_lab.environments import EnvironmentRecipe, observation_fault
 from rl_lab.errors import BadInput, EnvironmentFault
 from rl_lab.frozen_policy import Card, FrozenPolicy
+from rl_lab.shifts import NOMINAL, Context
 from rl_lab.spaces import difference, to_data
 
 Transition = tuple[Any, Any, float, bool, bool]
@@ -202,15 +203,18 @@ def step_limit(env: gymnasium.Env[Any, Any], fallback: int) -> int:
 
 
 def make_for(
-    policy: FrozenPolicy, render_mode: str | None = None, imports: tuple[str, ...] = ()
+    policy: FrozenPolicy,
+    render_mode: str | None = None,
+    imports: tuple[str, ...] = (),
+    context: Context = NOMINAL,
 ) -> gymnasium.Env[Any, Any]:
-    """The environment of a policy's card, checked against the policy.
+    """The environment of a policy's card in some context, checked against the policy.
 
     Raises:
         BadInput: It cannot be made, or its spaces are not the policy's.
     """
     recipe = EnvironmentRecipe.from_data(policy.card.environment)
-    env = environments.make(recipe, render_mode, imports)
+    env = shifts.make(recipe, context, render_mode, imports)
     try:
         require_fit(env, policy.card)
     except BadInput:

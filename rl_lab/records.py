@@ -23,8 +23,10 @@ class EpisodeRecord:
         contestant: The recipe's name within its evaluation.
         training_seed: The seed the policy was trained with; -1 where it is not known.
         environment: The Gymnasium id.
-        shift: The shift's name; "none" for the training context.
-        delta: The shift's magnitude in [0, 1].
+        shift: The shift's name; "none" for the training context; further shifts at the same time
+            follow as "+name@magnitude".
+        delta: The shift's magnitude in [0, 1]; where it moves within the episode, what it moves to.
+        schedule: How the magnitude moves, such as "step at 100 steps"; "none" where it does not.
         evaluation_seed: The seed given to `env.reset`.
         episode_return: The undiscounted sum of rewards.
         length: The number of environment steps.
@@ -37,6 +39,7 @@ class EpisodeRecord:
     environment: str
     shift: str
     delta: float
+    schedule: str
     evaluation_seed: int
     episode_return: float
     length: int
@@ -44,9 +47,14 @@ class EpisodeRecord:
     truncated: bool
 
     @property
-    def key(self) -> tuple[str, int, str, float, int]:
+    def context(self) -> tuple[str, float, str]:
+        """The world it was lived in, as `rl_lab.shifts.Context.key` names it."""
+        return self.shift, self.delta, self.schedule
+
+    @property
+    def key(self) -> tuple[str, int, tuple[str, float, str], int]:
         """What was evaluated, without what came of it."""
-        return self.contestant, self.training_seed, self.shift, self.delta, self.evaluation_seed
+        return self.contestant, self.training_seed, self.context, self.evaluation_seed
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(EpisodeRecord))

@@ -200,6 +200,7 @@ def episodes(name: str, returns: np.ndarray) -> list[EpisodeRecord]:
             ENVIRONMENT,
             "none",
             0.0,
+            "none",
             1_000_000 + k,
             float(value),
             int(value),

@@ -35,7 +35,9 @@ def contestant(name, seeds, training=None):
 def records(name, matrix, shift="none", delta=0.0, environment=ENVIRONMENT):
     """Records of returns [n, k]: training seeds 0..n-1, the published evaluation seeds."""
     return [
-        EpisodeRecord(name, i, environment, shift, delta, FIRST + e, float(value), 9, True, False)
+        EpisodeRecord(
+            name, i, environment, shift, delta, "none", FIRST + e, float(value), 9, True, False
+        )
         for i, row in enumerate(np.asarray(matrix, dtype=float))
         for e, value in enumerate(row)
     ]

@@ -16,8 +16,9 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
-from rl_lab import environments, shifts, spaces
+from rl_lab import environments, spaces
 from rl_lab.agent import Training
+from rl_lab.cli import worlds
 from rl_lab.environments import Anchors, EnvironmentRecipe
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -29,7 +30,8 @@ FEWEST = {
     "experiment": 3,
     "launcher": 1,
     "logger": 2,
-    "shift": 9,
+    "schedule": 5,
+    "shift": 93,
     "training": 2,
     "tuned": 48,
 }
@@ -104,7 +106,6 @@ def require_package(environment: str) -> None:
 with_environments = pytest.mark.parametrize("name", [n for n in names("env") if n != "any"])
 with_agents = pytest.mark.parametrize("name", names("agent"))
 with_tuned = pytest.mark.parametrize("name", [n for n in names("tuned") if n != "none"])
-with_shifts = pytest.mark.parametrize("name", [n for n in names("shift") if "/" in n])
 
 
 # The tree ------------------------------------------------------------------------------------
@@ -124,7 +125,7 @@ def test_the_usage_line_of_every_file_composes(name: str) -> None:
     assert usage, "the second comment line is the command that uses the file"
     # Of a sweep (agent=ppo,dqn) the first value stands for all.
     words = [re.sub(r",.*", "", word) for word in usage[2].split() if "=" in word]
-    composed(*words, verb=usage[1])
+    composed(*worlds.typed_words(words), verb=usage[1])
 
 
 def test_an_unknown_choice_is_an_error() -> None:
@@ -181,7 +182,7 @@ def test_control_period_is_the_environments_own_clock(
 @with_environments
 def test_headline_shift_exists(name: str) -> None:
     shift = raw(f"env/{name}")["headline_shift"]
-    assert shift is None or f"{name}/{shift}" in names("shift")
+    assert shift in names("shift") or f"{name}/{shift}" in names("shift")
 
 
 def test_any_needs_an_id() -> None:
@@ -377,62 +378,3 @@ def test_the_command_line_beats_everything() -> None:
     assert data["agent"]["n_steps"] == 8
     assert data["env"]["id"] == "Acrobot-v1"
     assert data["seed"] == 3
-
-
-# Shifts --------------------------------------------------------------------------------------
-
-
-def trajectory(env: gymnasium.Env[Any, Any]) -> np.ndarray:
-    """Observations and rewards of one episode with a fixed seed and fixed actions."""
-    env.action_space.seed(1)
-    observation, _ = env.reset(seed=7)
-    rows = [[*observation, 0.0]]
-    over = False
-    while not over and len(rows) < 100:
-        observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
-        rows.append([*observation, float(reward)])
-        over = terminated or truncated
-    env.close()
-    return np.array(rows)
-
-
-@with_shifts
-def test_shift_changes_the_world_at_1_only_and_leaves_others_untouched(name: str) -> None:
-    shift = shifts.from_data(raw(f"shift/{name}"))
-    require_package(shift.environment)
-    bare = trajectory(gymnasium.make(shift.environment))
-    for delta, same in ((0.0, True), (1.0, False), (0.125, False)):
-        env = gymnasium.make(shift.environment)
-        shifts.apply(env, shift, delta)
-        assert np.array_equal(trajectory(env), bare) is same, delta
-        assert np.array_equal(trajectory(gymnasium.make(shift.environment)), bare)
-
-
-@with_shifts
-def test_shift_file_lies_where_its_fields_say_and_is_chosen_by_that_path(name: str) -> None:
-    shift = shifts.from_data(composed(f"shift={name}", verb="evaluate")["shift"])
-    assert name == f"{shift.environment}/{shift.name}"
-    assert shift.value(0.0) == shift.nominal
-    assert shift.value(1.0) == pytest.approx(shift.far)
-    assert min(shift.nominal, shift.far) < shift.near < max(shift.nominal, shift.far)
-
-
-def test_longer_pole_keeps_the_equations_consistent() -> None:
-    env = gymnasium.make("CartPole-v1")
-    shifts.apply(env, shifts.from_data(raw("shift/CartPole-v1/longer_pole")), 1.0)
-    pole: Any = env.unwrapped
-    assert pole.length == pytest.approx(1.0)
-    assert pole.polemass_length == pole.masspole * pole.length == pytest.approx(0.1)
-
-
-def test_heavier_links_weigh_the_same() -> None:
-    env = gymnasium.make("Acrobot-v1")
-    shifts.apply(env, shifts.from_data(raw("shift/Acrobot-v1/heavier_links")), 0.5)
-    arm: Any = env.unwrapped
-    assert arm.LINK_MASS_1 == arm.LINK_MASS_2 == pytest.approx(1.5**0.5)
-    assert type(arm).LINK_MASS_1 == 1.0
-
-
-@pytest.mark.parametrize("name", ["headline", "none"])
-def test_shift_words(name: str) -> None:
-    assert raw(f"shift/{name}") == {"name": name}

@@ -11,7 +11,7 @@ from rl_lab.records import EpisodeRecord
 
 
 def record(seed: int, value: float = 0.1 + 0.2) -> EpisodeRecord:
-    return EpisodeRecord("ppo", 0, "CartPole-v1", "none", 0.0, seed, value, 7, True, False)
+    return EpisodeRecord("ppo", 0, "CartPole-v1", "none", 0.0, "none", seed, value, 7, True, False)
 
 
 def test_floats_read_back_equal(tmp_path: Path) -> None:
@@ -29,8 +29,8 @@ def test_order_does_not_matter() -> None:
 
 def test_the_table_is_what_it_was() -> None:
     assert records.to_csv([record(5, 2.5)]) == (
-        "contestant,training_seed,environment,shift,delta,evaluation_seed,episode_return,length,"
-        "terminated,truncated\nppo,0,CartPole-v1,none,0.0,5,2.5,7,1,0\n"
+        "contestant,training_seed,environment,shift,delta,schedule,evaluation_seed,episode_return,"
+        "length,terminated,truncated\nppo,0,CartPole-v1,none,0.0,none,5,2.5,7,1,0\n"
     )
 
 

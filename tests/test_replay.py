@@ -16,18 +16,31 @@ import pytest
 from fakes import always, linear_policy, saved
 from PIL import Image
 
-from rl_lab import episodes, replay
+from rl_lab import episodes, replay, shifts
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.records import EpisodeRecord
 from rl_lab.replay import drawing, looking, pictures, storing
 from rl_lab.replay.simulation import Moment
-from rl_lab.shifts import Shift
 
 SEED = 2_000_000_003
 FALLS = [[0.0, 0.0, -1.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
 STANDS = [[-0.1, -0.5, -3.0, -1.0], [0.1, 0.5, 3.0, 1.0]]
-HEAVY = Shift("heavy", "CartPole-v1", "gravity", "m/s2", "additive", 9.8, 12.0, 19.6, {}, "none")
+HEAVY = shifts.from_data(
+    {
+        "name": "heavy",
+        "environment": "CartPole-v1",
+        "parameter": "gravity",
+        "unit": "m/s^2",
+        "path": "additive",
+        "nominal": 9.8,
+        "near": 12.0,
+        "far": 19.6,
+        "bounds": [0, None],
+        "acts": {"before_reset": [{"set": "gravity"}]},
+        "source": "none",
+    }
+)
 
 
 class Tiny(gymnasium.Env[Any, Any]):
@@ -292,8 +305,8 @@ BOMB = {"dtype": "int64", "shape": [3], "zlib": storing._encode(np.zeros(10_000_
         {"environment": {}},
         {"environment": []},
         {"shift": {"name": "x"}},
-        {"shift": {**dataclasses.asdict(HEAVY), "far": "x"}, "delta": 0.5},
-        {"shift": {**dataclasses.asdict(HEAVY), "derived": {"length": {}}}},
+        {"shift": {**HEAVY.to_data(), "far": "x"}, "delta": 0.5},
+        {"shift": {**HEAVY.to_data(), "acts": {"before_reset": [{"call": "close"}]}}},
         {"actions": [1, 1]},
         {"actions": BOMB},
         {"actions": {"dtype": "object", "shape": [3], "zlib": ""}},
@@ -503,6 +516,7 @@ def episode(value: float, seed: int, training_seed: int = 0, **other: Any) -> Ep
         "environment": "CartPole-v1",
         "shift": "none",
         "delta": 0.0,
+        "schedule": "none",
         "evaluation_seed": seed,
         "episode_return": value,
         "length": 1,

@@ -14,7 +14,7 @@ SEEDS, EPISODES = (0, 1, 2), (10, 11)
 def part(environment: str, random: float, solved: float, **returns: float) -> Part:
     """Every episode of a contestant returns the same."""
     records = [
-        EpisodeRecord(name, seed, environment, "none", 0.0, episode, value, 1, True, False)
+        EpisodeRecord(name, seed, environment, "none", 0.0, "none", episode, value, 1, True, False)
         for name, value in returns.items()
         for seed in SEEDS
         for episode in EPISODES
@@ -50,7 +50,7 @@ def test_the_profile_counts_episodes_above_each_level() -> None:
 
 def test_shifted_episodes_do_not_count() -> None:
     parts = three()
-    extra = EpisodeRecord("good", 0, "A", "longer", 0.5, 10, -999.0, 1, True, False)
+    extra = EpisodeRecord("good", 0, "A", "longer", 0.5, "none", 10, -999.0, 1, True, False)
     mixed = [Part("A", [*parts[0].records, extra], parts[0].anchors), *parts[1:]]
     assert suites.summarize(mixed) == suites.summarize(parts)
 

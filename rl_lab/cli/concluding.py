@@ -10,6 +10,7 @@ from typing import Any
 
 from rl_lab import comparison, files, paths, reporting, runs
 from rl_lab.cli import replays
+from rl_lab.cli.worlds import Worlds
 from rl_lab.comparison import Contestant, Protocol, ShiftFacts
 from rl_lab.environments import Anchors
 from rl_lab.evaluation import speed
@@ -17,7 +18,6 @@ from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.runner import Settings
 from rl_lab.provenance import versions
 from rl_lab.records import EpisodeRecord
-from rl_lab.shifts import Shift
 from rl_lab.tracking import EventWriter, tags
 
 _TRAINING_COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes", "steps", "gradient_updates")
@@ -36,9 +36,7 @@ class Request:
         settings: How episodes are run.
         evaluation_seed: Which published list.
         evaluation_seeds: The list.
-        shift: The shift of the robustness block, or None.
-        deltas: Its magnitudes.
-        shift_episodes: Episodes per magnitude.
+        worlds: The contexts besides the training's.
         speed: How decision times are measured.
         tensorboard: Whether to write events.
         clips: Of how many contestants, the best first, the report plays episodes.
@@ -54,9 +52,7 @@ class Request:
     settings: Settings
     evaluation_seed: int
     evaluation_seeds: tuple[int, ...]
-    shift: Shift | None
-    deltas: tuple[float, ...]
-    shift_episodes: int
+    worlds: Worlds
     speed: speed.Settings
     tensorboard: bool
     clips: int
@@ -104,7 +100,7 @@ def _keep_replays(
         entrants=request.contestants,
         step_limit=request.settings.step_limit,
         imports=request.settings.imports,
-        shift=request.shift,
+        shift=next(iter(request.worlds.shifts), None),
         shown=request.clips,
     )
     replays.keep(wanted, records, [c["name"] for c in scores["contestants"] if c.get("reward")])
@@ -140,18 +136,18 @@ def _protocol(request: Request) -> Protocol:
         episodes=len(seeds),
         seed=request.evaluation_seed,
         evaluation_seeds=(seeds[0], seeds[-1]),
-        shift=request.shift.name if request.shift else None,
-        deltas=request.deltas,
-        shift_episodes=request.shift_episodes,
+        shift=next((shift.name for shift in request.worlds.shifts), None),
+        deltas=request.worlds.deltas,
+        shift_episodes=len(request.worlds.shift_seeds) if request.worlds.shifts else 0,
         step_limit=request.settings.step_limit,
     )
 
 
 def _shift_facts(request: Request) -> ShiftFacts | None:
-    shift = request.shift
+    shift = next(iter(request.worlds.shifts), None)
     if shift is None:
         return None
-    values = tuple((delta, shift.value(delta)) for delta in request.deltas)
+    values = tuple((delta, shift.value(delta)) for delta in request.worlds.deltas)
     return ShiftFacts(shift.name, shift.parameter, shift.unit, values)
 
 

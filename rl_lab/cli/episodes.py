@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import files, frozen_policy, paths, records, replay, runs, seeding
-from rl_lab.cli import config, typed
+from rl_lab.cli import typed, worlds
 from rl_lab.cli.options import Options
 from rl_lab.errors import BadInput, Failed
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
 from rl_lab.replay import Replay, Take
-from rl_lab.shifts import Shift, from_data
+from rl_lab.shifts import NO_SHIFT, Shift
 
 _SOURCES = ("run", "policy", "evaluation", "file")
 
@@ -115,19 +115,11 @@ def _names(places: list[Path], policies: list[FrozenPolicy]) -> list[str]:
 
 
 def _shift(name: str | None, policy: FrozenPolicy, options: Options) -> Shift | None:
-    if name is None:
-        return None
     environment = str(policy.card.environment["id"])
-    stem = str(name).removeprefix(f"{environment}/")
-    for root in (options.config_dir, paths.conf_dir()):
-        path = root / "shift" / environment / f"{stem}.yaml" if root else None
-        if path and path.is_file():
-            return from_data(config.read_yaml(path))
-    raise BadInput(
-        f"unknown shift {name!r} of {environment}",
-        f"the name of a file under conf/shift/{environment}",
-        f"`rl-lab list shift/{environment}` shows them.",
-    )
+    found = worlds.declared(name or NO_SHIFT, environment, options, "shift")
+    if len(found) > 1:
+        raise BadInput(f"shift={name}", "one shift")
+    return found[0] if found else None
 
 
 def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> Named:

@@ -98,7 +98,9 @@ def compare(
 def _cells(
     records: Iterable[EpisodeRecord], contestants: Sequence[Contestant], environment: str
 ) -> dict[str, Cells]:
-    cells: dict[str, dict[tuple[int, str, float, int], float]] = {c.name: {} for c in contestants}
+    cells: dict[str, dict[tuple[int, scoring.World, int], float]] = {
+        c.name: {} for c in contestants
+    }
     if len(cells) < len(contestants):
         names = sorted(c.name for c in contestants)
         raise BadInput(f"contestants named {', '.join(names)}", "a different name for each")

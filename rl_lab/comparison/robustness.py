@@ -18,6 +18,7 @@ from rl_lab.statistics import intervals, measures
 from rl_lab.statistics.intervals import Interval
 from rl_lab.statistics.resampling import FloatArray
 
+STILL = "none"
 _CVAR_SHARE = 0.1
 # Below this the worst tenth is a handful of episodes.
 _CVAR_EPISODES = 50
@@ -59,7 +60,7 @@ def _curve(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> _Cu
     if anchors is None or setting.no_scale:
         return setting.no_scale
     deltas = sorted({0.0, *map(float, protocol.deltas)})
-    contexts = [scoring.NOMINAL, *((protocol.shift, delta) for delta in deltas[1:])]
+    contexts = [scoring.NOMINAL, *((protocol.shift, delta, STILL) for delta in deltas[1:])]
     first = protocol.evaluation_seeds[0]
     shared = range(first, first + protocol.shift_episodes)
     seeds, returns_nkl = scoring.complete(cells, training_seeds, contexts, shared)

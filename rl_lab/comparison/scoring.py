@@ -21,9 +21,11 @@ from rl_lab.statistics.resampling import FloatArray
 if TYPE_CHECKING:
     from rl_lab.environments import Anchors
 
-NOMINAL = ("none", 0.0)
-# Training seed, shift, magnitude, evaluation seed -> return.
-Cells = Mapping[tuple[int, str, float, int], float]
+# Shift, magnitude, schedule: what names a world in the records.
+World = tuple[str, float, str]
+NOMINAL: World = ("none", 0.0, "none")
+# Training seed, world, evaluation seed -> return.
+Cells = Mapping[tuple[int, World, int], float]
 
 _CVAR_SHARE = 0.1
 _CVAR_EPISODES = 50
@@ -112,12 +114,12 @@ def unless_said(method: str, episodes: int) -> list[str]:
 def complete(
     cells: Cells,
     training_seeds: Sequence[int],
-    contexts: Sequence[tuple[str, float]],
+    contexts: Sequence[World],
     evaluation_seeds: Sequence[int],
 ) -> tuple[list[int], FloatArray]:
     """The training seeds that have every episode, and their returns [n, k, l]."""
     rows = {
-        seed: [[cells.get((seed, *context, e)) for context in contexts] for e in evaluation_seeds]
+        seed: [[cells.get((seed, context, e)) for context in contexts] for e in evaluation_seeds]
         for seed in sorted(set(training_seeds))
     }
     whole = [seed for seed, row in rows.items() if not any(None in values for values in row)]

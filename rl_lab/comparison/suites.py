@@ -100,9 +100,9 @@ def _scores(name: str, part: Part) -> FloatArray | None:
     cells = {
         (record.training_seed, record.evaluation_seed): part.anchors.score(record.episode_return)
         for record in part.records
-        if record.contestant == name and (record.shift, record.delta) == scoring.NOMINAL
+        if record.contestant == name and record.context == scoring.NOMINAL
     }
-    nominal = [r for r in part.records if (r.shift, r.delta) == scoring.NOMINAL]
+    nominal = [r for r in part.records if r.context == scoring.NOMINAL]
     columns = sorted({record.evaluation_seed for record in nominal})
     rows = [
         [cells[seed, column] for column in columns]

@@ -11,7 +11,7 @@ from typing import Any
 from rl_lab import files, frozen_policy, paths, provenance, runs
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import Card
-from rl_lab.shifts import NO_SHIFT, Shift
+from rl_lab.shifts import NOMINAL, Context
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +40,8 @@ class Task:
     contestant: str
     training_seed: int
     folder: Path
-    shift: Shift | None
-    delta: float
+    context: Context
     evaluation_seeds: tuple[int, ...]
-
-    @property
-    def shift_name(self) -> str:
-        """The shift's name in records."""
-        return self.shift.name if self.shift else NO_SHIFT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,21 +190,48 @@ def _run(folder: Path) -> Path | None:
 def tasks(
     contestants: Sequence[Entrant],
     evaluation_seeds: Sequence[int],
-    shift: Shift | None,
-    deltas: Sequence[float],
-    shift_seeds: Sequence[int],
+    contexts: Iterable[tuple[Context, Sequence[int]]] = (),
     block: int = 10,
 ) -> list[Task]:
-    """All the work, in blocks of episodes; magnitude 0 of the shift is the nominal evaluation."""
-    contexts: list[tuple[Shift | None, float, Sequence[int]]] = [(None, 0.0, evaluation_seeds)]
-    if shift is not None:
-        contexts += [(shift, delta, shift_seeds) for delta in deltas if delta > 0.0]
+    """All the work, in blocks of episodes.
+
+    Args:
+        contestants: Who is evaluated.
+        evaluation_seeds: Faced in the training context.
+        contexts: Other worlds, and the seeds faced there; an episode that is asked for twice, or
+            that belongs to the training context, is run once.
+        block: Episodes that a worker is handed at a time.
+    """
+    wanted: dict[tuple[str, float, str], tuple[Context, dict[int, None]]] = {}
+    for context, seeds in [(NOMINAL, evaluation_seeds), *contexts]:
+        _, known = wanted.setdefault(context.key, (context, {}))
+        known |= dict.fromkeys(seeds)
     return [
-        Task(e.contestant, e.training_seed, e.folder, context, delta, tuple(seeds[i : i + block]))
-        for context, delta, seeds in contexts
+        Task(e.contestant, e.training_seed, e.folder, context, tuple(block_of))
+        for context, seeds in wanted.values()
         for e in contestants
-        for i in range(0, len(seeds), block)
+        for block_of in _blocks(list(seeds), block)
     ]
+
+
+def _blocks(seeds: Sequence[int], size: int) -> Iterable[Sequence[int]]:
+    return (seeds[i : i + size] for i in range(0, len(seeds), size))
+
+
+def worlds(work: Iterable[Task]) -> list[Context]:
+    """What has to be tried before any of the work counts: each path at its far end.
+
+    That is one context for every set of shifts and every schedule, at the largest magnitudes that
+    the path declares.
+    """
+    found: dict[tuple[Any, ...], Context] = {}
+    for task in work:
+        names = tuple(shift.name for shift, _ in task.context.parts)
+        schedule = task.context.schedule if task.context.moves else None
+        if names:
+            parts = tuple((shift, 1.0) for shift, _ in task.context.parts)
+            found.setdefault((names, schedule), Context(parts, schedule, None))
+    return list(found.values())
 
 
 def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant], step_limit: int) -> str:
@@ -225,8 +246,7 @@ def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant], step_limit
             t.contestant,
             t.training_seed,
             hashes[t.contestant, t.training_seed],
-            dataclasses.asdict(t.shift) if t.shift else None,
-            t.delta,
+            t.context.to_data(),
             list(t.evaluation_seeds),
         ]
         for t in work

@@ -58,27 +58,26 @@ def run(
     Raises:
         BadInput: The folder holds another evaluation, or the environment cannot be made.
     """
-    _require_playable(tasks, contestants, settings)
+    _require_fit(contestants, settings)
+    done = records.read_journal(folder / _JOURNAL)
+    engine = _engine(without_done(tasks, done), contestants, settings)
     _claim(folder, plans.fingerprint(tasks, contestants, settings.step_limit))
     with runs.exclusive(folder, "evaluating"):
-        return _run(tasks, contestants, folder, settings, on_episodes)
+        return _run(tasks, folder, engine, settings.workers, on_episodes)
 
 
 def _run(
     tasks: Sequence[Task],
-    contestants: Sequence[Entrant],
     folder: Path,
-    settings: Settings,
+    engine: Engine,
+    processes: int,
     on_episodes: Callable[[int, int], None],
 ) -> tuple[list[EpisodeRecord], list[Failure]]:
-    recipe = EnvironmentRecipe.from_data(contestants[0].card.environment)
     done = records.read_journal(folder / _JOURNAL)
     left = without_done(tasks, done)
     failures: list[Failure] = []
     total = sum(len(task.evaluation_seeds) for task in tasks)
     if left:
-        reuse = workers.reuse_is_exact(recipe, settings.imports, settings.step_timeout_s)
-        engine = Engine(reuse, settings.step_limit, settings.step_timeout_s, settings.imports)
         with _Journal(folder / _JOURNAL) as journal:
 
             def keep(record: EpisodeRecord) -> None:
@@ -86,16 +85,14 @@ def _run(
                 done.append(record)
                 on_episodes(len(done), total)
 
-            failures = run_tasks(left, engine, settings.workers, keep)
+            failures = run_tasks(left, engine, processes, keep)
     on_episodes(len(done), total)
     records.write(folder / paths.EPISODES, done)
     return sorted(done), failures
 
 
-def _require_playable(
-    tasks: Sequence[Task], contestants: Sequence[Entrant], settings: Settings
-) -> None:
-    """Refuse what cannot work before a folder is made: environment, spaces, shift.
+def _require_fit(contestants: Sequence[Entrant], settings: Settings) -> None:
+    """Refuse before a folder is made: the environment, or a policy of other spaces.
 
     Raises:
         BadInput: Says which of them, and why.
@@ -105,10 +102,27 @@ def _require_playable(
     try:
         for entrant in contestants:
             episodes.require_fit(env, entrant.card)
-        for shift in {task.shift.name: task.shift for task in tasks if task.shift}.values():
-            shifts.apply(env, shift, 1.0)
     finally:
         env.close()
+
+
+def _engine(left: Sequence[Task], contestants: Sequence[Entrant], settings: Settings) -> Engine:
+    """How the episodes are run, after every world they are to be run in has been tried.
+
+    Raises:
+        BadInput: A shift is not for this environment, or changes nothing in it.
+    """
+    recipe = EnvironmentRecipe.from_data(contestants[0].card.environment)
+    worlds = plans.worlds(left)
+    for context in worlds:
+        shifts.make(recipe, context, imports=settings.imports).close()
+    reuse = False
+    if left:
+        found = workers.probe(recipe, worlds, settings.imports, settings.step_timeout_s)
+        if found.problem is not None:
+            raise found.problem
+        reuse = found.reuse
+    return Engine(reuse, settings.step_limit, settings.step_timeout_s, settings.imports)
 
 
 def _claim(folder: Path, fingerprint: str) -> None:

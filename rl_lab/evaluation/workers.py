@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import functools
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.sharedctypes
@@ -18,11 +19,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rl_lab import episodes, shifts
-from rl_lab.environments import EnvironmentRecipe, make
-from rl_lab.errors import LabError
+from rl_lab.environments import EnvironmentRecipe
+from rl_lab.errors import BadInput, LabError
 from rl_lab.evaluation.plan import Failure, Task
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
 from rl_lab.records import EpisodeRecord
+from rl_lab.shifts import NOMINAL, Context
 
 _POLL_S = 0.2
 _START_S = 20.0  # for a process to import what it needs
@@ -73,28 +75,64 @@ def run_tasks(
     return list(pool.failures.values())
 
 
-def reuse_is_exact(recipe: EnvironmentRecipe, imports: tuple[str, ...], timeout_s: float) -> bool:
-    """Try in a process of its own whether a used environment is as good as a fresh one.
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a try of the environment showed.
+
+    Attributes:
+        reuse: A used environment, reset with a seed, goes on exactly as a fresh one does.
+        problem: Why a context is not what it is declared to be; None where nothing was found.
+    """
+
+    reuse: bool
+    problem: BadInput | None
+
+
+def probe(
+    recipe: EnvironmentRecipe,
+    contexts: Sequence[Context],
+    imports: tuple[str, ...],
+    timeout_s: float,
+) -> Probe:
+    """Try in a process of its own whether environments can be reused, and whether shifts shift.
 
     An environment that dies, hangs or raises there proves nothing; the episodes will show why.
     """
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_probe, args=(there, recipe, imports), daemon=True)
+    spawn = multiprocessing.get_context("spawn")
+    here, there = spawn.Pipe()
+    process = spawn.Process(target=_probe, args=(there, recipe, contexts, imports), daemon=True)
     process.start()
     there.close()
+    found = Probe(reuse=False, problem=None)
     try:
-        return bool(here.poll(timeout_s + _START_S) and here.recv())
+        # One message per thing tried, so that each of them has its own time.
+        while here.poll(timeout_s + _START_S):
+            message = here.recv()
+            if message is None:
+                return found
+            found = message
+        return Probe(reuse=False, problem=found.problem)
     except EOFError:
-        return False
+        return Probe(reuse=False, problem=found.problem)
     finally:
         process.kill()
         process.join()
 
 
-def _probe(pipe: Any, recipe: EnvironmentRecipe, imports: tuple[str, ...]) -> None:
+def _probe(
+    pipe: Any, recipe: EnvironmentRecipe, contexts: Sequence[Context], imports: tuple[str, ...]
+) -> None:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    pipe.send(episodes.reuse_is_exact(recipe, lambda: make(recipe, imports=imports)))
+    reuse = True
+    for context in [NOMINAL, *contexts]:
+        problem = shifts.fault(recipe, context, imports) if context.parts else None
+        if problem is not None:
+            pipe.send(Probe(reuse, problem))
+            break
+        make = functools.partial(shifts.make, recipe, context, None, imports)
+        reuse = reuse and episodes.reuse_is_exact(recipe, make)
+        pipe.send(Probe(reuse, None))
+    pipe.send(None)
 
 
 class _Worker:
@@ -192,8 +230,7 @@ class _Pool:
         task = worker.task
         assert task is not None
         key = (task.contestant, task.training_seed)
-        context = f"{task.shift_name} {task.delta:g}" if task.shift else "nominal"
-        self.failures.setdefault(key, Failure(*key, f"{message} [{context}]"))
+        self.failures.setdefault(key, Failure(*key, f"{message} [{task.context}]"))
 
     def close(self) -> None:
         for worker in self._workers:
@@ -246,15 +283,13 @@ class _Runner:
 
     def _environment(self, task: Task, policy: FrozenPolicy) -> Any:
         """A fresh environment, or the used one of the same context where that is as good."""
-        recipe = EnvironmentRecipe.from_data(policy.card.environment)
-        key = (recipe, task.shift, task.delta)
+        key = (EnvironmentRecipe.from_data(policy.card.environment), task.context)
         if self._engine.reuse and self._env[0] == key:
             return self._env[1]
         if self._env[1] is not None:
             self._env[1].close()
-        env = episodes.make_for(policy, imports=self._engine.imports)
-        if task.shift is not None:
-            shifts.apply(env, task.shift, task.delta)
+        self._env = (None, None)
+        env = episodes.make_for(policy, imports=self._engine.imports, context=task.context)
         self._env = (key, env)
         return env
 
@@ -266,8 +301,9 @@ def _record(
         contestant=task.contestant,
         training_seed=task.training_seed,
         environment=str(policy.card.environment["id"]),
-        shift=task.shift_name,
-        delta=task.delta,
+        shift=task.context.shift_name,
+        delta=task.context.delta,
+        schedule=task.context.schedule_name,
         evaluation_seed=seed,
         episode_return=episode.episode_return,
         length=episode.length,
@@ -284,7 +320,7 @@ def without_done(tasks: Sequence[Task], done: Iterable[EpisodeRecord]) -> list[T
         seeds = tuple(
             seed
             for seed in task.evaluation_seeds
-            if (task.contestant, task.training_seed, task.shift_name, task.delta, seed) not in keys
+            if (task.contestant, task.training_seed, task.context.key, seed) not in keys
         )
         if seeds:
             left.append(dataclasses.replace(task, evaluation_seeds=seeds))

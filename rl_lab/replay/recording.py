@@ -125,10 +125,10 @@ def record(
     if shift is None and delta != 0.0:
         raise BadInput(f"delta={delta} without a shift", "a shift to go with it", "Name a shift.")
     # Checked, as the replay is: what would stop that must not be recorded.
-    tape = _Tape(CheckedEnv(episodes.make_for(policy, imports=tuple(imports))))
+    context = shifts.shifted(shift, delta) if shift else shifts.NOMINAL
+    env = episodes.make_for(policy, imports=tuple(imports), context=context)
+    tape = _Tape(CheckedEnv(env))
     try:
-        if shift is not None:
-            shifts.apply(tape, shift, delta)
         limit = episodes.step_limit(tape, step_limit)
         episode = episodes.run_episode(tape, policy, seed, limit)
     finally:
@@ -136,7 +136,7 @@ def record(
     machine = provenance.machine()
     return Replay(
         environment=policy.card.environment,
-        shift=dataclasses.asdict(shift) if shift else None,
+        shift=shift.to_data() if shift else None,
         delta=float(delta),
         seed=seed,
         actions=np.stack(tape.actions),

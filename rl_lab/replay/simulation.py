@@ -10,7 +10,7 @@ from typing import Any
 
 import gymnasium
 
-from rl_lab import environments, provenance, shifts, spaces
+from rl_lab import provenance, shifts, spaces
 from rl_lab.environments import CheckedEnv, EnvironmentRecipe
 from rl_lab.errors import BadInput, EnvironmentFault
 from rl_lab.frozen_policy import array_type
@@ -77,11 +77,12 @@ def fresh_env(
         BadInput: It cannot be made, or does not take the recorded actions.
     """
     recipe = EnvironmentRecipe.from_data(replay.environment)
-    env: gymnasium.Env[Any, Any] = environments.make(recipe, render_mode, imports)
+    context = shifts.NOMINAL
+    if replay.shift is not None:
+        context = shifts.shifted(shifts.from_data(replay.shift), replay.delta)
+    env: gymnasium.Env[Any, Any] = shifts.make(recipe, context, render_mode, imports)
     try:
         _require_fit(env, replay)
-        if replay.shift is not None:
-            shifts.apply(env, shifts.from_data(replay.shift), replay.delta)
         yield CheckedEnv(env)
     finally:
         env.close()

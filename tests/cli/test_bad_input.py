@@ -135,6 +135,32 @@ def test_a_shift_for_another_environment_is_refused(
     saved(always(1), empty_folder / "p")
     line = complaint("evaluate policies=[p] imports=[fakes] shift=CartPole-v1/longer_pole", capsys)
     assert "is for CartPole-v1" in line
+    assert not (empty_folder / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("shift=any/observation_nose", ("unknown shift", "Did you mean 'any/observation_noise'?")),
+        ("shift=observation_nose", ("unknown shift", "Did you mean 'observation_noise'?")),
+        ("shift=[any/action_delay,action_delay]", ("each shift once",)),
+        ("grid=[any/action_delay]", ("grid=[A,B]",)),
+        ("shift=any/action_delay schedule=step schedule.start=-1", ("schedule.start=-1",)),
+        ("shift=any/action_delay schedule=ramp schedule.span=0", ("schedule.span=0",)),
+        ("shift=any/action_delay schedule=ramp schedule.delta=2", ("schedule.delta=2",)),
+        ("shift=any/action_delay schedule=ramp schedule.clock=hours", ("steps, episodes",)),
+        ("schedule=rampe", ("unknown schedule 'rampe'", "Did you mean 'ramp'?")),
+        ("shift=any/weaker_actions", ("a gain on actions of Discrete(2)",)),
+        ("shift=mujoco/heavier_body", ("no attribute 'model'",)),
+    ],
+)
+def test_a_shift_that_cannot_be_is_refused(
+    words: str, parts: tuple[str, ...], capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    saved(always(1), empty_folder / "p")
+    line = complaint(f"evaluate policies=[p] imports=[fakes] {words}", capsys)
+    assert all(part in line for part in parts), line
+    assert not (empty_folder / "outputs").exists()
 
 
 def test_one_folder_is_evaluated_by_one_process(

@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tuned/Mine/a2c.yaml": "# @package _global_\nagent:\n  settings: mine\n  n_steps: 9\n",
         "shift/FakeCountdown-v0/scaled.yaml": "name: scaled\nenvironment: FakeCountdown-v0\n"
         "parameter: scale\nunit: ''\npath: multiplicative\nnominal: 1.0\nnear: 1.5\n"
-        "far: 2.0\nderived: {}\nsource: made up\n",
+        "far: 2.0\nbounds: [0, null]\nacts: {before_reset: [{set: scale}]}\nsource: made up\n",
     }
     for name, text in files.items():
         (conf / name).parent.mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,7 @@ def test_the_fingerprint_knows_what_moves_a_return_and_nothing_else(tmp_path: Pa
     other, _ = plan.entrants([saved(always(0), tmp_path / "c")])
 
     def name(who: list[plan.Entrant], seeds: list[int], step_limit: int = 9) -> str:
-        return plan.fingerprint(plan.tasks(who, seeds, None, (), ()), who, step_limit)
+        return plan.fingerprint(plan.tasks(who, seeds), who, step_limit)
 
     assert name(made, [1, 2]) == name(moved, [1, 2])
     assert len({name(made, [1, 2]), name(other, [1, 2]), name(made, [1, 3])}) == 3

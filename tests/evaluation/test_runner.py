@@ -13,6 +13,7 @@ from fakes import always, countdown_return, saved
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import plan, runner
 from rl_lab.evaluation.plan import Entrant, Task
+from rl_lab.shifts import NOMINAL
 
 SEEDS = list(range(100, 125))
 SETTINGS = runner.Settings(workers=1, step_limit=50, step_timeout_s=5.0, imports=("fakes",))
@@ -31,7 +32,7 @@ def two(tmp_path: Path) -> list[Entrant]:
 
 
 def run(entrants: list[Entrant], folder: Path, workers: int = 1, seeds: list[int] = SEEDS):
-    tasks = plan.tasks(entrants, seeds, None, (), ())
+    tasks = plan.tasks(entrants, seeds)
     settings = runner.Settings(workers, 50, 5.0, ("fakes",))
     return runner.run(tasks, entrants, folder, settings)
 
@@ -55,7 +56,7 @@ def test_workers_and_order_do_not_change_a_byte(tmp_path: Path) -> None:
 
 def _run_in_child(tmp_path: Path) -> None:
     entrants = make_entrants(tmp_path, ("one", 0, always(1)))
-    tasks = plan.tasks(entrants, list(range(4000)), None, (), ())
+    tasks = plan.tasks(entrants, list(range(4000)))
     runner.run(tasks, entrants, tmp_path / "killed", SETTINGS)
 
 
@@ -95,7 +96,7 @@ def test_a_bad_environment_costs_its_own_contestant_only(
     good = always(1, "FakeFaulty-v0", kwargs={"fault": fault, "every": 10_000})
     bad = always(1, "FakeFaulty-v0", kwargs={"fault": fault, "every": 7})
     entrants = make_entrants(tmp_path, ("bad", 3, bad), ("good", 0, good))
-    tasks = plan.tasks(entrants, SEEDS, None, (), ())
+    tasks = plan.tasks(entrants, SEEDS)
     settings = runner.Settings(2, 50, 3.0, ("fakes",))
     records, failures = runner.run(tasks, entrants, tmp_path / "e", settings)
     assert [r.evaluation_seed for r in records if r.contestant == "good"] == SEEDS
@@ -115,6 +116,6 @@ def test_another_evaluation_in_the_same_folder_is_refused(tmp_path: Path) -> Non
 
 def test_tasks_cover_every_episode_once() -> None:
     entrant = Entrant("a", 0, Path("x"), always(1).card, None)
-    tasks = plan.tasks([entrant], SEEDS, None, (), ())
+    tasks = plan.tasks([entrant], SEEDS)
     assert [s for t in tasks for s in t.evaluation_seeds] == SEEDS
-    assert all(isinstance(t, Task) and t.shift_name == "none" for t in tasks)
+    assert all(isinstance(t, Task) and t.context == NOMINAL for t in tasks)

@@ -14,7 +14,11 @@ interruption.
   evaluation=quick           a first look in seconds (default: standard)
   evaluation.episodes=50     episodes per policy
   evaluation.workers=2       processes (default: one per core)
-  shift=none                 no robustness; shift=ENVIRONMENT/NAME for another shift
+  shift=none                 no robustness; shift=NAME or shift=[A,B] for other shifts than the
+                             environment's headline: longer_pole, any/observation_noise, ...
+  grid=[A,B]                 two shifts at once, every pair of magnitudes
+  schedule=step              the shifts also while time goes on: step, ramp, cycle, random_walk;
+                             schedule.start=100 schedule.clock=episodes
   imports=[PACKAGE]          packages that register the environment
   name=NAME output=FOLDER    the results go to OUTPUT/evaluate/NAME
 """
@@ -29,19 +33,19 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import files, paths, provenance, records, seeding
-from rl_lab.cli import concluding, config, leaderboard, progress, typed
+from rl_lab.cli import concluding, config, leaderboard, progress, typed, worlds
 from rl_lab.cli.options import Options
 from rl_lab.comparison import suites
 from rl_lab.environments import Anchors, register, require_known
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
 from rl_lab.evaluation import plan, runner, speed
-from rl_lab.shifts import Shift, from_data
 from rl_lab.statistics.intervals import counted
 
 
 def run(options: Options, words: list[str]) -> int:
     """Evaluate; returns the exit code."""
-    data = config.compose("evaluate", config.expand(words, multirun=False)[0], options)
+    typed_words = config.expand(words, multirun=False)[0]
+    data = config.compose("evaluate", worlds.typed_words(typed_words), options)
     if options.show_config:
         print(config.to_yaml(data), end="")
         return EXIT_DONE
@@ -121,14 +125,10 @@ def _request(
     environment = str(contestants[0].card.environment["id"])
     require_known(environment)
     anchors = _anchors(contestants, options)
-    headline = _configured(environment, options).get("headline_shift")
-    shift = _shift(data["shift"], environment, headline, options)
-    episodes = _count(settings, "episodes", 1)
-    seeds = seeding.evaluation_seeds(_count(settings, "seed", 0), episodes)
-    levels = _count(settings, "shift_levels", 2)
-    deltas = tuple(i / (levels - 1) for i in range(levels))
-    shift_seeds = seeds[: _count(settings, "shift_episodes", 1)]
-    work = plan.tasks(contestants, seeds, shift, deltas, shift_seeds)
+    episodes = worlds.count(settings, "episodes", 1)
+    seeds = seeding.evaluation_seeds(worlds.count(settings, "seed", 0), episodes)
+    planned = worlds.planned(data, environment, seeds, options)
+    work = plan.tasks(contestants, seeds, planned.contexts)
     code = plan.fingerprint(work, contestants, settings["step_limit"])
     name = data["name"] or f"{paths.file_name(environment)}-{code}"
     _require_plain(str(name))
@@ -141,12 +141,10 @@ def _request(
         settings=_engine(settings, imports),
         evaluation_seeds=tuple(seeds),
         evaluation_seed=settings["seed"],
-        shift=shift,
-        deltas=deltas if shift else (),
-        shift_episodes=len(shift_seeds) if shift else 0,
+        worlds=planned,
         speed=typed.build(speed.Settings, settings["speed"], "evaluation.speed"),
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
-        clips=_count(settings, "clips", 0),
+        clips=worlds.count(settings, "clips", 0),
         command=command,
         earlier_failures=(*failures, *damaged),
     )
@@ -169,16 +167,7 @@ def _engine(settings: Mapping[str, Any], imports: tuple[str, ...]) -> runner.Set
     typed.positive(workers, "evaluation.workers")
     timeout_s = typed.value(settings["step_timeout_s"], float, "evaluation.step_timeout_s")
     typed.positive(timeout_s, "evaluation.step_timeout_s")
-    return runner.Settings(workers, _count(settings, "step_limit", 1), timeout_s, imports)
-
-
-def _count(section: Mapping[str, Any], key: str, least: int) -> int:
-    number: int = typed.value(section[key], int, f"evaluation.{key}")
-    if number < least:
-        raise BadInput(
-            f"evaluation.{key}={number}", f"a whole number from {least} up", "Choose a larger one."
-        )
-    return number
+    return runner.Settings(workers, worlds.count(settings, "step_limit", 1), timeout_s, imports)
 
 
 def _places(data: Mapping[str, Any]) -> list[Path]:
@@ -221,34 +210,5 @@ def _anchors(contestants: Sequence[plan.Entrant], options: Options) -> Anchors |
         )
     for entrant in found.values():
         return typed.build(Anchors, entrant.card.anchors or {}, "anchors")
-    anchors = _configured(str(contestants[0].card.environment["id"]), options).get("anchors")
+    anchors = worlds.configured(str(contestants[0].card.environment["id"]), options).get("anchors")
     return typed.build(Anchors, anchors, "anchors") if anchors else None
-
-
-def _configured(environment: str, options: Options) -> dict[str, Any]:
-    """What the configuration says of an environment; empty where it says nothing."""
-    for root in (paths.conf_dir(), options.config_dir):
-        path = root / "env" / f"{environment}.yaml" if root else None
-        if path and path.is_file():
-            return dict(config.read_yaml(path))
-    return {}
-
-
-def _shift(
-    data: Mapping[str, Any], environment: str, headline: str | None, options: Options
-) -> Shift | None:
-    if data == {"name": "none"} or (data == {"name": "headline"} and headline is None):
-        return None
-    if data == {"name": "headline"}:
-        roots = [root for root in (paths.conf_dir(), options.config_dir) if root]
-        files = [root / "shift" / environment / f"{headline}.yaml" for root in roots]
-        found = next((path for path in files if path.is_file()), files[-1])
-        return from_data(config.read_yaml(found))
-    shift = from_data(data)
-    if shift.environment != environment:
-        raise BadInput(
-            f"shift {shift.name} is for {shift.environment}, the policies are for {environment}",
-            "a shift of the same environment",
-            f"`rl-lab list shift/{environment}` shows them.",
-        )
-    return shift

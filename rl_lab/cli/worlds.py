@@ -1,0 +1,207 @@
+"""An evaluation's worlds besides the training's: which shifts, how far, when, on which seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_lab import paths, seeding, shifts
+from rl_lab.cli import config, typed
+from rl_lab.cli.options import Options
+from rl_lab.errors import BadInput, closest
+from rl_lab.shifts import Context, Schedule, Shift
+
+HEADLINE = "headline"
+# Where a shift named without a folder is looked for, after its environment's own.
+_SHARED = ("any", "mujoco")
+
+
+@dataclasses.dataclass(frozen=True)
+class Worlds:
+    """What is evaluated besides the training context.
+
+    Attributes:
+        shifts: Each is evaluated along its path.
+        deltas: Magnitudes along the path; empty without shifts.
+        shift_seeds: Faced at every magnitude.
+        grid: Two shifts evaluated at once, or none.
+        grid_deltas: Magnitudes of each of them.
+        schedule: Moves every shift, or None.
+        scheduled: The contexts of that, each with its seeds.
+    """
+
+    shifts: tuple[Shift, ...]
+    deltas: tuple[float, ...]
+    shift_seeds: tuple[int, ...]
+    grid: tuple[Shift, ...]
+    grid_deltas: tuple[float, ...]
+    schedule: Schedule | None
+    scheduled: tuple[tuple[Context, tuple[int, ...]], ...]
+
+    @property
+    def contexts(self) -> list[tuple[Context, tuple[int, ...]]]:
+        """Every context with the seeds faced in it."""
+        still = [shifts.shifted(s, delta) for s in self.shifts for delta in self.deltas]
+        still += [
+            shifts.combined(tuple(zip(self.grid, (a, b), strict=True)))
+            for a in (self.grid_deltas if self.grid else ())
+            for b in self.grid_deltas
+        ]
+        return [(context, self.shift_seeds) for context in still if context.parts] + [
+            *self.scheduled
+        ]
+
+
+def typed_words(words: Sequence[str]) -> list[str]:
+    """Words with the key behind `shift=`, which to Hydra is a folder to choose one file from."""
+    return [re.sub(r"^shift=", "shifts=", word) for word in words]
+
+
+def planned(
+    data: Mapping[str, Any], environment: str, seeds: Sequence[int], options: Options
+) -> Worlds:
+    """The worlds that the configuration of an evaluation asks for.
+
+    Args:
+        data: The whole configuration.
+        environment: The Gymnasium id.
+        seeds: The published list.
+        options: Where else there are files.
+
+    Raises:
+        BadInput: A shift, a schedule or a number is wrong.
+    """
+    settings = data["evaluation"]
+    chosen = declared(data["shifts"], environment, options, "shift")
+    pair = declared(data["grid"] or shifts.NO_SHIFT, environment, options, "grid")
+    if len(pair) not in (0, 2):
+        raise BadInput(f"grid={data['grid']}", "two shifts: grid=[A,B]")
+    shift_seeds = tuple(seeds[: count(settings, "shift_episodes", 1)])
+    moved_by, delta = _schedule(data["schedule"])
+    scheduled: list[tuple[Context, tuple[int, ...]]] = []
+    for shift in chosen if moved_by else ():
+        assert moved_by is not None
+        scheduled += _scheduled(shift, delta, moved_by, seeds, shift_seeds)
+    return Worlds(
+        shifts=chosen,
+        deltas=_levels(settings, "shift_levels") if chosen else (),
+        shift_seeds=shift_seeds,
+        grid=pair,
+        grid_deltas=_levels(settings, "grid_levels") if pair else (),
+        schedule=moved_by,
+        scheduled=tuple(scheduled),
+    )
+
+
+def _levels(settings: Mapping[str, Any], key: str) -> tuple[float, ...]:
+    levels = count(settings, key, 2)
+    return tuple(i / (levels - 1) for i in range(levels))
+
+
+def _schedule(data: Mapping[str, Any]) -> tuple[Schedule | None, float]:
+    data = dict(data)
+    delta = typed.value(data.pop("delta"), float, "schedule.delta")
+    if data["kind"] == shifts.NO_SCHEDULE:
+        return None, delta
+    if not 0.0 < delta <= 1.0:
+        raise BadInput(f"schedule.delta={delta:g}", "a magnitude above 0, up to 1")
+    return shifts.schedule_from_data(data), delta
+
+
+def _scheduled(
+    shift: Shift,
+    delta: float,
+    moved_by: Schedule,
+    seeds: Sequence[int],
+    shift_seeds: tuple[int, ...],
+) -> list[tuple[Context, tuple[int, ...]]]:
+    if moved_by.clock == "steps":
+        return [(shifts.shifted(shift, delta, moved_by), shift_seeds)]
+    # With episodes for a clock, the published list is the order of time.
+    draws = seeding.generator(seeds[0], "schedule", shift.name)
+    row = shifts.over_episodes(shift, delta, moved_by, len(seeds), draws)
+    return [(context, (seed,)) for context, seed in zip(row, seeds, strict=True)]
+
+
+def count(section: Mapping[str, Any], key: str, least: int) -> int:
+    """A whole number of the `evaluation` section.
+
+    Raises:
+        BadInput: It is none, or below `least`.
+    """
+    number: int = typed.value(section[key], int, f"evaluation.{key}")
+    if number < least:
+        raise BadInput(
+            f"evaluation.{key}={number}", f"a whole number from {least} up", "Choose a larger one."
+        )
+    return number
+
+
+def declared(given: Any, environment: str, options: Options, key: str) -> tuple[Shift, ...]:
+    """The shifts that a word names: `none`, `headline`, a name, or a list of names.
+
+    Args:
+        given: The word's value.
+        environment: The Gymnasium id.
+        options: Where else there are files.
+        key: The word's key, for messages.
+
+    Raises:
+        BadInput: There is no such file, it is none of a shift, or it is for another environment.
+    """
+    names = [str(name) for name in (given if isinstance(given, list) else [given])]
+    if names == [HEADLINE]:
+        headline = configured(environment, options).get("headline_shift")
+        names = [headline] if headline else []
+    if names in ([], [shifts.NO_SHIFT], ["None"]):
+        return ()
+    found = tuple(_read(name, environment, options, key) for name in names)
+    labels = [shift.name for shift in found]
+    if len(set(labels)) < len(labels):
+        raise BadInput(f"{key}={given}", "each shift once", "Leave one out.")
+    return found
+
+
+def _read(name: str, environment: str, options: Options, key: str) -> Shift:
+    folder, _, stem = name.rpartition("/")
+    places = [folder] if folder else [environment, *_SHARED]
+    roots = [root for root in (options.config_dir, paths.conf_dir()) if root]
+    for place in places:
+        for root in roots:
+            path = root / "shift" / place / f"{stem}.yaml"
+            if path.is_file():
+                return _of_file(path, environment)
+    known = [
+        f"{place}/{path.stem}"
+        for place in {*places, environment, *_SHARED}
+        for root in roots
+        for path in (root / "shift" / place).glob("*.yaml")
+    ]
+    # A bare name is compared with bare names.
+    words = known if folder else [word.rpartition("/")[2] for word in known]
+    raise BadInput(
+        f"unknown shift {name!r} in {key}=",
+        "none, headline, or a file under conf/shift",
+        closest(name, words) or f"`rl-lab list shift/{environment}` and shift/any show them.",
+    )
+
+
+def _of_file(path: Path, environment: str) -> Shift:
+    data = config.read_yaml(path)
+    if not isinstance(data, Mapping):
+        raise BadInput(f"{path} declares no shift", "a mapping; see docs/shifts.md")
+    shift = shifts.from_data(data)
+    shifts.require_id(environment, shift)
+    return shift
+
+
+def configured(environment: str, options: Options) -> dict[str, Any]:
+    """What the configuration says of an environment; empty where it says nothing."""
+    for root in (paths.conf_dir(), options.config_dir):
+        path = root / "env" / f"{environment}.yaml" if root else None
+        if path and path.is_file():
+            return dict(config.read_yaml(path))
+    return {}

@@ -11,6 +11,7 @@ from rl_lab.errors import BadInput
 
 POLICY_CARD = "policy.json"
 POLICY_GRAPH = "policy.onnx"
+REFERENCE = "reference.json"
 RUN_CARD = "run.json"
 RUN_CONFIG = "config.yaml"
 RUN_METRICS = "metrics.jsonl"

@@ -1,7 +1,7 @@
 """One root seed, many named and independent streams; nothing here reads a clock.
 
-Seeds given to environments come from three blocks that never meet: what an agent trains on, what
-its best snapshot is chosen on, and what it is judged on.
+Seeds given to environments come from four blocks that never meet: what an agent trains on, what
+its best snapshot is chosen on, what it is judged on, and what its world's statistics are taken on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ TRAINING_SEED_LIMIT = 1_000_000
 SEEDS_PER_RUN = 1_000
 _SELECTION_BLOCK = 1_000_000_000
 _EVALUATION_BLOCK = 2_000_000_000
+_REFERENCE_BLOCK = 3_000_000_000
 _EVALUATION_SEED_LIMIT = 10_000
 _SEEDS_PER_EVALUATION = 100_000
 
@@ -51,6 +52,22 @@ def selection_seeds(run_seed: int, episodes: int) -> list[int]:
     if episodes > SEEDS_PER_RUN:
         raise BadInput(f"training.selection_episodes={episodes}", f"at most {SEEDS_PER_RUN}")
     first = _SELECTION_BLOCK + run_seed * SEEDS_PER_RUN
+    return list(range(first, first + episodes))
+
+
+def reference_seeds(run_seed: int, episodes: int) -> list[int]:
+    """The episode seeds on which the statistics of a policy's own world are taken.
+
+    Args:
+        run_seed: Of the policy's training; negative where it is not known.
+        episodes: How many.
+
+    Raises:
+        BadInput: More than a run has.
+    """
+    if episodes > SEEDS_PER_RUN:
+        raise BadInput(f"{episodes} reference episodes", f"at most {SEEDS_PER_RUN}")
+    first = _REFERENCE_BLOCK + max(run_seed, 0) % TRAINING_SEED_LIMIT * SEEDS_PER_RUN
     return list(range(first, first + episodes))
 
 

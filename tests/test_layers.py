@@ -12,9 +12,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rl_lab"
 
-PURE = {"errors", "files", "paths", "provenance", "records", "runs", "seeding", "statistics"}
+PURE = {
+    "arrays",
+    "errors",
+    "files",
+    "paths",
+    "provenance",
+    "records",
+    "runs",
+    "seeding",
+    "statistics",
+}
 CONTRACT = {"agent", "environments", "shifts", "spaces", "states", "wrappers"}
-PARTS = {"checkpoints", "episodes", "frozen_policy", "tracking"}
+PARTS = {"checkpoints", "drift", "episodes", "frozen_policy", "tracking"}
 VERBS = {"training", "freezing", "evaluation", "replay", "doctor", "listing"}
 READING = {"comparison", "reporting"}
 LAYERS = [PURE, CONTRACT, PARTS, VERBS]

@@ -16,11 +16,11 @@ import pytest
 from fakes import always, linear_policy, saved
 from PIL import Image
 
-from rl_lab import episodes, replay, shifts
+from rl_lab import arrays, episodes, replay, shifts
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.records import EpisodeRecord
-from rl_lab.replay import drawing, looking, pictures, storing
+from rl_lab.replay import drawing, looking, pictures
 from rl_lab.replay.simulation import Moment
 
 SEED = 2_000_000_003
@@ -286,7 +286,7 @@ def test_a_newer_file_and_another_file_are_refused(falling: replay.Replay, tmp_p
         replay.load(tmp_path / "absent.json")
 
 
-BOMB = {"dtype": "int64", "shape": [3], "zlib": storing._encode(np.zeros(10_000_000, int))["zlib"]}
+BOMB = {"dtype": "int64", "shape": [3], "zlib": arrays.encode(np.zeros(10_000_000, int))["zlib"]}
 
 
 @pytest.mark.parametrize(

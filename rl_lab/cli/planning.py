@@ -11,6 +11,7 @@ from rl_lab import environments, files, paths, seeding, spaces
 from rl_lab.agent import MakeAgent, Training
 from rl_lab.cli import callback_choice, config, targets, typed
 from rl_lab.cli.options import Options
+from rl_lab.drift.reference import Settings, require_valid
 from rl_lab.environments import Anchors, EnvironmentRecipe
 from rl_lab.errors import BadInput, closest
 from rl_lab.training.plan import RunPlan
@@ -77,8 +78,20 @@ def plan(words: Sequence[str], options: Options) -> Job:
         threads=threads,
         snapshots=typed.value(data["snapshots"], bool, "snapshots"),
         callbacks=callbacks,
+        monitoring=monitoring(data["monitoring"]),
     )
     return Job(tuple(words), run, agent)
+
+
+def monitoring(data: Mapping[str, Any]) -> Settings:
+    """The typed settings of a policy's own statistics.
+
+    Raises:
+        BadInput: They give no threshold.
+    """
+    settings = typed.build(Settings, data, "monitoring")
+    require_valid(settings, "monitoring")
+    return settings
 
 
 def _recipe_hash(
@@ -167,7 +180,7 @@ def with_registered_environment(words: Sequence[str], options: Options) -> list[
         known = config.options_of("env", options.config_dir)
         if name in known:
             continue
-        environments.register(_imports(words))
+        environments.register(imports_of(words))
         import gymnasium
 
         if name not in gymnasium.registry:
@@ -181,7 +194,8 @@ def with_registered_environment(words: Sequence[str], options: Options) -> list[
     return result
 
 
-def _imports(words: Sequence[str]) -> list[str]:
+def imports_of(words: Sequence[str]) -> list[str]:
+    """Packages that words name with `env.imports=`."""
     for word in words:
         key, _, names = word.partition("=")
         if key == "env.imports":

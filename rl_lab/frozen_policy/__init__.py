@@ -9,6 +9,7 @@ from rl_lab.frozen_policy.card import FORMAT, FORMAT_VERSION, Card, read_card
 from rl_lab.frozen_policy.layout import array_type, input_names, input_spaces, mask_width
 from rl_lab.frozen_policy.loading import actions_differ, load_policy, locate, save
 from rl_lab.frozen_policy.policy import FrozenPolicy
+from rl_lab.frozen_policy.reading import read_json
 
 __all__ = [
     "FORMAT",
@@ -24,5 +25,6 @@ __all__ = [
     "locate",
     "mask_width",
     "read_card",
+    "read_json",
     "save",
 ]

@@ -35,7 +35,7 @@ def save(policy: FrozenPolicy, folder: Path) -> None:
         Failed: The disk is full or read-only.
     """
     if folder.exists():
-        ours = {paths.POLICY_CARD, paths.POLICY_GRAPH}
+        ours = {paths.POLICY_CARD, paths.POLICY_GRAPH, paths.REFERENCE}
         others = sorted({p.name for p in folder.iterdir()} - ours)
         if others:
             raise BadInput(
@@ -48,6 +48,8 @@ def save(policy: FrozenPolicy, folder: Path) -> None:
     check_graph(policy.graph, card_from_data(data))
     if (size := len(json.dumps(data, indent=2))) > reading.CARD_BYTES:
         raise refused(Rule.SIZES, f"a card of {size} bytes", f"at most {reading.CARD_BYTES}")
+    # The statistics of the policy that was there are not this one's.
+    (folder / paths.REFERENCE).unlink(missing_ok=True)
     # Graph first: whoever reads between the two writes is told that the hash differs.
     files.write_bytes(folder / paths.POLICY_GRAPH, policy.graph)
     files.write_json(folder / paths.POLICY_CARD, data)
@@ -108,6 +110,7 @@ def load_policy(folder: str | Path, threads: int = 1) -> FrozenPolicy:
     with about(place):
         policy = _session(card, data, threads)
         _prove(policy)
+    policy.folder = place
     return policy
 
 

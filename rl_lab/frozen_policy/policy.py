@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ class FrozenPolicy:
         threads: Threads of onnxruntime; 1 is fastest for small networks.
 
     Attributes:
+        folder: Where it was loaded from; None where it was not.
         act: `action, state = policy.act(observation, state)`, one decision. `observation` is one
             member of `observation_space` (for a Dict space a dict), `state` what the previous
             call gave or `reset()`; a policy without memory needs none. A policy trained with
@@ -36,6 +38,7 @@ class FrozenPolicy:
     def __init__(self, card: Card, graph: bytes, threads: int = 1) -> None:
         self.card = card
         self.graph = graph
+        self.folder: Path | None = None
         self._observation_space = spaces.from_data(card.observation_space)
         self._action_space = spaces.from_data(card.action_space)
         self._session = _session(graph, threads)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab.errors import BadInput
-from rl_lab.frozen_policy.rules import Rule, reason, refused
+from rl_lab.frozen_policy.rules import Rule, about, reason, refused
 
 # Half of it is what saving spends on golden observations at most.
 CARD_BYTES = 8 * 2**20
@@ -76,6 +76,16 @@ def _unreadable(error: OSError) -> BadInput:
 
 def _too_large(size: int, cap: int) -> BadInput:
     return refused(Rule.SIZES, f"{size} bytes or more", f"at most {cap}")
+
+
+def read_json(path: Path) -> Any:
+    """Plain data from a JSON file beside a frozen policy, read with the same care as its card.
+
+    Raises:
+        BadInput: It breaks one of the rules on files, sizes and JSON.
+    """
+    with about(path):
+        return parse_json(read_file(path, CARD_BYTES))
 
 
 def parse_json(data: bytes) -> Any:

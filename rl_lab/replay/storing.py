@@ -1,30 +1,25 @@
 """The file of a recording.
 
 JSON: `format`, `format_version`, then the fields of `Replay`, with `length` and `episode_return`
-for the reader. Arrays are `{dtype, shape, zlib}`, the last being base64 of the deflated
-little-endian bytes.
+for the reader. Arrays are written by `rl_lab.arrays`.
 """
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import math
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rl_lab import files, shifts
+from rl_lab import arrays, files, shifts
 from rl_lab.environments import EnvironmentRecipe
 from rl_lab.errors import BadInput
 from rl_lab.replay.recording import Replay
 
 FORMAT = "rl_lab.replay"
 FORMAT_VERSION = 1
-_MOST_BYTES = 1 << 28
 _FOR_READERS = ("length", "episode_return")
 
 
@@ -35,7 +30,7 @@ def save(replay: Replay, path: Path) -> None:
         Failed: The disk is full or read-only.
     """
     data = {f.name: getattr(replay, f.name) for f in dataclasses.fields(replay)}
-    plain = {k: _encode(v) if isinstance(v, np.ndarray) else v for k, v in data.items()}
+    plain = {k: arrays.encode(v) if isinstance(v, np.ndarray) else v for k, v in data.items()}
     summary = {name: getattr(replay, name) for name in _FOR_READERS}
     head = {"format": FORMAT, "format_version": FORMAT_VERSION}
     files.write_json(path, {**head, **summary, **plain})
@@ -79,7 +74,7 @@ def _damaged(path: Path, what: str) -> BadInput:
 def _parse(fields: dict[str, Any]) -> Replay:
     length, episode_return = (fields.pop(name) for name in _FOR_READERS)
     for name in ("actions", "rewards", "marks"):
-        fields[name] = _decode(fields[name], name)
+        fields[name] = arrays.decode(fields[name], name)
     replay = Replay(**fields)
     EnvironmentRecipe.from_data(replay.environment)
     _check_shift(replay)
@@ -111,25 +106,3 @@ def _check_shift(replay: Replay) -> None:
 def _require(sound: bool, field: str) -> None:
     if not sound:
         raise ValueError(f"field {field!r} is not what it should be")
-
-
-def _encode(array: np.ndarray) -> dict[str, Any]:
-    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    text = base64.b64encode(zlib.compress(little.tobytes(), 9)).decode()
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "zlib": text}
-
-
-def _decode(data: Mapping[str, Any], field: str) -> np.ndarray:
-    dtype = np.dtype(str(data["dtype"]))
-    shape = tuple(data["shape"])
-    _require(dtype.kind in "iuf" and all(type(n) is int and n >= 0 for n in shape), field)
-    size = math.prod(shape) * dtype.itemsize
-    _require(len(shape) >= 1 and size <= _MOST_BYTES, field)
-    inflater = zlib.decompressobj()
-    try:
-        # Never more than was declared, whatever the file holds.
-        raw = inflater.decompress(base64.b64decode(data["zlib"], validate=True), size + 1)
-    except zlib.error as error:
-        raise ValueError(f"field {field!r}: {error}") from error
-    _require(inflater.eof and len(raw) == size, field)
-    return np.frombuffer(raw, dtype.newbyteorder("<")).astype(dtype).reshape(shape)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab.agent import Training
+from rl_lab.drift.reference import Settings
 from rl_lab.environments import Anchors, EnvironmentRecipe, make
 from rl_lab.training.callbacks import Callback
 
@@ -32,6 +33,7 @@ class RunPlan:
         threads: Threads of torch.
         snapshots: Whether to keep the frozen policy of every selection.
         callbacks: Who may end the training early, by name.
+        monitoring: Statistics of its own world that each final policy gets.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class RunPlan:
     threads: int
     snapshots: bool
     callbacks: Mapping[str, Callback]
+    monitoring: Settings
 
     def make_env(self) -> Any:
         """One fresh environment of the recipe."""

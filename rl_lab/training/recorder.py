@@ -13,6 +13,7 @@ from typing import Any
 import rl_lab
 from rl_lab import checkpoints, episodes, frozen_policy, paths, provenance, runs, seeding
 from rl_lab.agent import Agent, TracedPolicy
+from rl_lab.drift.accompanying import accompany
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
 from rl_lab.tracking import EventWriter, MetricsLog, NullWriter, tags
@@ -52,7 +53,8 @@ class Recorder:
         self._best = (-math.inf, 0)
         every = plan.training.selection_every_steps
         self._every = self._next_selection = every if every > 0 else sys.maxsize
-        self._selection_s = 0.0
+        self._selection_s = self._reference_s = 0.0
+        self._no_reference = ""
         self._latest: dict[str, float] = {}
         self.ended: str | None = None
         self.stopped = self.finished = False
@@ -108,6 +110,7 @@ class Recorder:
         frozen_policy.save(policy, self._plan.folder / "policy")
         if not self._selection:
             frozen_policy.save(policy, self._plan.folder / "best")
+        self._accompany()
         self._keep()
         scores = {tags.BEST_RETURN: self._best[0]} if self._selection else {}
         self._events.hparams(_hyperparameters(self._plan), scores)
@@ -125,6 +128,13 @@ class Recorder:
             "versions": provenance.versions(),
         }
         checkpoints.write(plan.folder / paths.CHECKPOINTS, self._step, state, facts, {})
+
+    def _accompany(self) -> None:
+        """Give the policies the statistics of their own world."""
+        start = time.monotonic()
+        folders = [self._plan.folder / name for name in ("policy", "best")]
+        self._no_reference = accompany(folders, self._plan.make_env, self._plan.monitoring)
+        self._reference_s = time.monotonic() - start
 
     def _select(self, step: int) -> None:
         start = time.monotonic()
@@ -189,6 +199,8 @@ class Recorder:
             "steps": self._step,
             "seconds": round(time.monotonic() - self._start, 3),
             "selection_seconds": round(self._selection_s, 3),
+            "reference_seconds": round(self._reference_s, 3),
+            "no_reference": self._no_reference,
             "cpu_seconds": round(time.process_time() - self._cpu_start, 3),
             "peak_memory_bytes": provenance.peak_memory_bytes(),
             **self._agent.costs(),

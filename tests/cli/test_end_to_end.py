@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import rl_lab
 from rl_lab import cli, paths
 
 TRAIN = "train env=CartPole-v1 agent={agent} seed={seed} training.steps=600"
@@ -172,3 +173,16 @@ def test_the_plain_onnxruntime_lines_of_the_docs_work(lab: Path, tmp_path: Path)
     rows = (lab / "outputs" / "evaluate" / "e" / "episodes.csv").read_text().splitlines()
     row = next(r for r in rows if r.startswith("ppo,0,CartPole-v1,none,0.0,2000000000"))
     assert float(done.stdout) == float(row.split(",")[6])
+
+
+def test_policies_carry_the_statistics_of_their_world(lab: Path) -> None:
+    run = run_folder(lab, "ppo", 0)
+    for which in ("policy", "best"):
+        monitor = rl_lab.DriftMonitor(run / which)
+        assert monitor.reference.environment == "CartPole-v1"
+    assert json.loads((run / "run.json").read_text())["no_reference"] == ""
+    assert cli.main(f"freeze run={run} to=monitored".split()) == 0
+    assert cli.main(f"freeze run={run} to=plain monitoring=none".split()) == 0
+    copied = (lab / "monitored" / "reference.json").read_bytes()
+    assert copied == (run / "policy" / "reference.json").read_bytes()
+    assert not (lab / "plain" / "reference.json").exists()

@@ -17,6 +17,7 @@ not enough. trust=true lets the file run code: only for files of people you trus
   normalizer=FILE            statistics of VecNormalize; normalizer=none: there was none
   activation_fn=relu         where the file does not tell
   frame_stack=4              where observations were stacked
+  monitoring=none            no statistics for rl_lab.DriftMonitor beside the policy
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ import rl_lab
 from rl_lab import environments, files, frozen_policy, paths, runs
 from rl_lab.cli import config, planning, targets, typed
 from rl_lab.cli.options import Options
+from rl_lab.drift.accompanying import accompany
+from rl_lab.drift.reference import Settings
 from rl_lab.environments import Anchors, EnvironmentRecipe
 from rl_lab.errors import EXIT_DONE, BadInput
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
@@ -47,6 +50,7 @@ def run(options: Options, words: list[str]) -> int:
         print(config.to_yaml(data), end="")
         return EXIT_DONE
     source = _only_source(data)
+    monitoring = planning.monitoring(data["monitoring"])
     target = Path(str(data["to"]))
     _require_outside_runs(target)
     if source == "run":
@@ -57,8 +61,21 @@ def run(options: Options, words: list[str]) -> int:
         policy = _from_elsewhere(data, words, about_env, options)
     frozen_policy.save(policy, target)
     print(card_text(policy))
+    if reason := _accompany(policy, target, monitoring, words):
+        print(f"no statistics for monitoring: {reason}")
     print(f"\nfrozen policy: {target}")
     return EXIT_DONE
+
+
+def _accompany(policy: FrozenPolicy, target: Path, settings: Settings, words: Sequence[str]) -> str:
+    """Statistics of the policy's own world: its run's, or else new ones; returns why none."""
+    source = policy.folder / paths.REFERENCE if policy.folder else None
+    if source and source.is_file() and settings.episodes:
+        files.write_bytes(target / paths.REFERENCE, source.read_bytes())
+        return ""
+    recipe = EnvironmentRecipe.from_data(policy.card.environment)
+    imports = planning.imports_of(words)
+    return accompany([target], lambda: environments.make(recipe, imports=imports), settings)
 
 
 def _key(word: str) -> str:

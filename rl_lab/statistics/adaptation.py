@@ -1,0 +1,254 @@
+"""What continued learning in a shifted world gives back, and what it costs.
+
+Everything is about one training seed: curves of scores over environment steps, on the scale where 0
+is a random policy and 1 is solved. All formulas are affine in the return, so its sign does not
+matter. What is undefined is a `Measured` without a value that says why; nothing here is ever NaN.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+import scipy  # its submodules load on first use
+
+from rl_lab.statistics.measures import LEARNED_SCORE
+from rl_lab.statistics.resampling import FloatArray
+
+LEAST_DROP = 0.05
+RECOVERED_SHARE = 0.9
+CONSECUTIVE = 3
+_LEAST_ROOM = 0.05  # between training from scratch and a perfect curve, for a ratio to be told
+MILD_SCORE = 0.9
+
+NO_DROP = "no drop"
+NOT_LEARNED = "nominal not learned"
+NO_SCRATCH = "no training from scratch to compare with"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A number, or the reason why there is none.
+
+    Attributes:
+        value: The number; None where it is not defined.
+        reason: Why there is none, or what limits it; "" where nothing does.
+    """
+
+    value: float | None
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """Which returns count as 0 and as 1.
+
+    Attributes:
+        random: The return that scores 0.
+        solved: The return that scores 1.
+        label: Says so where the scale is no declared one; else "".
+    """
+
+    random: float
+    solved: float
+    label: str
+
+    def score(self, returns: FloatArray) -> FloatArray:
+        """Returns of any shape as scores."""
+        return (np.asarray(returns, dtype=float) - self.random) / (self.solved - self.random)
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """Scores of the snapshots of one continued training.
+
+    Attributes:
+        steps: Environment steps since the shift [p], ascending from 0 to the budget.
+        shifted: Scores in the shifted world [p]; the first is the frozen policy's.
+        original: Scores in the training world [p].
+        scratch: Scores in the shifted world [p] of training from scratch with the same budget;
+            None where there was none.
+        drop_error: Standard error of `original[0] - shifted[0]`.
+    """
+
+    steps: Sequence[float]
+    shifted: Sequence[float]
+    original: Sequence[float]
+    scratch: Sequence[float] | None
+    drop_error: float
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.steps), len(self.shifted), len(self.original)}
+        lengths |= set() if self.scratch is None else {len(self.scratch)}
+        if len(lengths) != 1 or len(self.steps) < 2 or self.steps[0] != 0:
+            raise ValueError("curves share their steps: two points or more, the first at step 0")
+
+    @property
+    def budget(self) -> float:
+        """Environment steps of the whole continued training."""
+        return self.steps[-1]
+
+
+def scale(random: float | None, solved: float | None, best: float) -> Scale | str:
+    """The scale of an experiment, or why there is none.
+
+    Without a threshold above random play the best agent of the experiment stands for it.
+
+    Args:
+        random: Return of random play in the training world; None where it is not known.
+        solved: The threshold; None where there is none.
+        best: Highest mean return of an agent of this comparison in the training world.
+    """
+    if random is None:
+        return "the return of random play is not known"
+    if solved is not None and solved > random:
+        return Scale(random, solved, "")
+    if best > random:
+        return Scale(random, best, "relative to best agent in this comparison")
+    return "no threshold above random play, and no agent better than random play"
+
+
+def drop(curves: Curves) -> float:
+    """Damage done by the shift: S_0(c0) - S_0(c); negative where the shift made it easier."""
+    return float(curves.original[0] - curves.shifted[0])
+
+
+def has_drop(curves: Curves) -> bool:
+    """Whether the drop is one: positive and beyond both 0.05 and twice its standard error."""
+    return drop(curves) >= max(LEAST_DROP, 2 * curves.drop_error)
+
+
+def nominal_learned(curves: Curves) -> bool:
+    """Whether the frozen policy had learned anything in its own world."""
+    return curves.original[0] >= LEARNED_SCORE
+
+
+def jumpstart(curves: Curves) -> Measured:
+    """What the old policy is worth at step 0: S_0(c) - S^scr_0(c) (Taylor and Stone 2009)."""
+    if curves.scratch is None:
+        return Measured(None, NO_SCRATCH)
+    return Measured(float(curves.shifted[0] - curves.scratch[0]))
+
+
+def recovery_ratio(curves: Curves) -> Measured:
+    """Share of the drop that was regained: 0 nothing, 1 all, above 1 better, below 0 worse."""
+    if reason := _no_recovery(curves):
+        return Measured(None, reason)
+    return Measured(float(curves.shifted[-1] - curves.shifted[0]) / drop(curves))
+
+
+def _no_recovery(curves: Curves) -> str:
+    """Why there is nothing to recover; "" where there is."""
+    if not nominal_learned(curves):
+        return NOT_LEARNED
+    if has_drop(curves):
+        return ""
+    lost = drop(curves)
+    if lost <= -max(LEAST_DROP, 2 * curves.drop_error):
+        return f"{NO_DROP}: the shift made it easier"
+    if curves.shifted[0] >= MILD_SCORE:
+        return f"{NO_DROP}: the shift is too mild, choose a harder one"
+    return NO_DROP
+
+
+@dataclasses.dataclass(frozen=True)
+class Recovery:
+    """When a policy was back, or that it was not.
+
+    Attributes:
+        steps: First step of the recovery; the budget where there was none; None where there was
+            nothing to recover.
+        reached: Whether it came back; false with `steps` means "more than `steps`".
+        reason: Why `steps` is None; else "".
+    """
+
+    steps: float | None
+    reached: bool
+    reason: str = ""
+
+
+def steps_to_recover(curves: Curves) -> Recovery:
+    """First step from which 90 % of the drop is regained in 3 consecutive evaluations."""
+    if reason := _no_recovery(curves):
+        return Recovery(None, False, reason)
+    threshold = curves.shifted[0] + RECOVERED_SHARE * drop(curves)
+    above = [score >= threshold for score in curves.shifted]
+    for i in range(len(above) - CONSECUTIVE + 1):
+        if all(above[i : i + CONSECUTIVE]):
+            return Recovery(float(curves.steps[i]), True)
+    return Recovery(float(curves.budget), False)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecoverySummary:
+    """Steps to recover over training seeds.
+
+    Attributes:
+        reached: Seeds that recovered.
+        seeds: Seeds that had something to recover.
+        median: Median over those seeds; without a value unless more than half recovered.
+        restricted_mean: Mean of min(T, budget); a lower bound of the mean where not all did.
+    """
+
+    reached: int
+    seeds: int
+    median: Measured
+    restricted_mean: Measured
+
+
+def summarize(recoveries: Sequence[Recovery]) -> RecoverySummary:
+    """Summarize over training seeds without mistaking a censored value for a measured one."""
+    known = [r for r in recoveries if r.steps is not None]
+    if not known:
+        reasons = sorted({r.reason for r in recoveries}) or ["no training seed"]
+        missing = Measured(None, "; ".join(reasons))
+        return RecoverySummary(0, 0, missing, missing)
+    steps = [float(r.steps or 0.0) for r in known]
+    reached = sum(r.reached for r in known)
+    share = f"{reached} of {len(known)} training seeds recovered"
+    median = Measured(None, f"> budget: {share}")
+    if 2 * reached > len(known):
+        # Those that did not recover lie above all that did; only their rank counts.
+        ranks = [s if r.reached else np.inf for s, r in zip(steps, known, strict=True)]
+        median = Measured(float(statistics.median(ranks)))
+    note = "" if reached == len(known) else f"at least: {share}"
+    return RecoverySummary(reached, len(known), median, Measured(statistics.fmean(steps), note))
+
+
+def adaptation_gain(curves: Curves) -> float:
+    """Area between the adapting and the frozen curve: (1/N) integral of S_n(c) - S_0(c)."""
+    gained = np.asarray(curves.shifted, dtype=float) - curves.shifted[0]
+    return _mean_over(curves.steps, gained)
+
+
+def _mean_over(steps: Sequence[float], values: FloatArray) -> float:
+    span = steps[-1] - steps[0]
+    return float(scipy.integrate.trapezoid(values, np.asarray(steps, dtype=float)) / span)
+
+
+def forward_transfer(curves: Curves) -> Measured:
+    """Whether the past helps: (A - A_scr) / (1 - A_scr), A the mean clipped score (2105.10919).
+
+    Where training from scratch leaves less than 0.05 of room, A - A_scr stands for the ratio.
+    """
+    if curves.scratch is None:
+        return Measured(None, NO_SCRATCH)
+    ours, scratch = (
+        _mean_over(curves.steps, np.clip(np.asarray(curve, dtype=float), 0.0, 1.0))
+        for curve in (curves.shifted, curves.scratch)
+    )
+    if 1.0 - scratch < _LEAST_ROOM:
+        return Measured(ours - scratch, "a difference of areas: from scratch is near perfect")
+    return Measured((ours - scratch) / (1.0 - scratch))
+
+
+def dip(curves: Curves) -> float:
+    """Transient harm while adapting: max(0, S_0(c) - min_n S_n(c)) (the stability gap)."""
+    return max(0.0, float(curves.shifted[0] - min(curves.shifted)))
+
+
+def forgetting(curves: Curves) -> float:
+    """What the training world lost: S_0(c0) - S_N(c0); negative is backward transfer."""
+    return float(curves.original[0] - curves.original[-1])

@@ -1,0 +1,300 @@
+"""Whether the world is still the one a policy was trained in: tests on whole episodes, one alarm.
+
+Steps of an episode depend on each other, so no p-value here is of steps: tests permute whole
+episodes, and the alarm's threshold is conformal over episodes. Observations say where a policy is
+(covariate drift); residuals of a one-step model say how the world answers (dynamics drift).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rl_lab.statistics.adaptation import Measured
+from rl_lab.statistics.resampling import FloatArray
+
+PERMUTATIONS = 999
+NOVELTY_TAILS = (0.005, 0.995)
+# Relative to the mean square of a feature: enough for collinear ones, too little to bias.
+_RIDGE = 1e-6
+# A model that knows its data by heart finds all others strange.
+_TRANSITIONS_PER_FEATURE = 10
+# Of the observation's deviation: below it, an error is rounding.
+_LEAST_SD = 1e-6
+# Effects are of the order of 1; the same data in another order differ by less than this.
+_ROUNDING = 1e-12
+_CELLS_AT_ONCE = 4_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Tested:
+    """An effect size and the share of permuted data with an effect at least as large.
+
+    Attributes:
+        effect: The statistic.
+        p_value: (c + 1) / (P + 1) over P permutations of whole episodes.
+    """
+
+    effect: Measured
+    p_value: float | None
+
+
+def obs_shift(
+    reference: Sequence[FloatArray],
+    current: Sequence[FloatArray],
+    sd_s: FloatArray,
+    generator: np.random.Generator,
+    permutations: int = PERMUTATIONS,
+) -> Tested:
+    """How far observations have moved: max_j W1(reference_j, current_j) / sd_j.
+
+    The maximum stands inside the permutation, so several dimensions need no correction.
+
+    Args:
+        reference: Observations of each reference episode, [t, s].
+        current: Observations of each current episode, [t, s].
+        sd_s: The unit of each dimension, from other episodes than these.
+        generator: Draws the permutations.
+        permutations: How many.
+    """
+    rows = np.concatenate([*reference, *current])
+    order_sn = np.argsort(rows, axis=0, kind="stable").T
+    gaps_sn = np.diff(np.take_along_axis(rows.T, order_sn, axis=1), axis=1) / sd_s[:, None]
+
+    def statistic(differences_bn: FloatArray) -> FloatArray:
+        steps = np.cumsum(differences_bn[:, order_sn], axis=2)[:, :, :-1]
+        return np.asarray((np.abs(steps) * gaps_sn).sum(axis=2).max(axis=1))
+
+    return _permuted(reference, current, statistic, rows.size, generator, permutations)
+
+
+def category_shift(
+    reference: Sequence[npt.NDArray[np.int64]],
+    current: Sequence[npt.NDArray[np.int64]],
+    generator: np.random.Generator,
+    permutations: int = PERMUTATIONS,
+) -> Tested:
+    """How far a discrete observation's histogram has moved: total variation distance in [0, 1].
+
+    Args:
+        reference: States of each reference episode, [t].
+        current: States of each current episode, [t].
+        generator: Draws the permutations.
+        permutations: How many.
+    """
+    rows = np.concatenate([*reference, *current])
+    _, codes = np.unique(rows, return_inverse=True)
+    indicator = np.eye(codes.max() + 1)[codes]
+
+    def statistic(differences_bn: FloatArray) -> FloatArray:
+        return np.asarray(0.5 * np.abs(differences_bn @ indicator).sum(axis=1))
+
+    return _permuted(reference, current, statistic, indicator.size, generator, permutations)
+
+
+def _permuted(
+    reference: Sequence[np.ndarray],
+    current: Sequence[np.ndarray],
+    statistic: object,
+    cells: int,
+    generator: np.random.Generator,
+    permutations: int,
+) -> Tested:
+    """A statistic of the difference of two empirical distributions, episodes permuted whole."""
+    lengths = np.array([len(episode) for episode in (*reference, *current)])
+    episode_n = np.repeat(np.arange(len(lengths)), lengths)
+    is_current = np.arange(len(lengths)) >= len(reference)
+
+    def differences(labels_be: npt.NDArray[np.bool_]) -> FloatArray:
+        ours = (labels_be * lengths).sum(axis=1)[:, None]
+        weights_be = np.where(labels_be, 1.0 / ours, -1.0 / (lengths.sum() - ours))
+        return np.asarray(weights_be[:, episode_n])
+
+    assert callable(statistic)
+    observed = float(statistic(differences(is_current[None]))[0])
+    extreme = 0
+    at_once = max(1, _CELLS_AT_ONCE // cells)
+    for start in range(0, permutations, at_once):
+        count = min(at_once, permutations - start)
+        labels = generator.permuted(np.tile(is_current, (count, 1)), axis=1)
+        extreme += int((statistic(differences(labels)) >= observed - _ROUNDING).sum())
+    return Tested(Measured(observed), (extreme + 1) / (permutations + 1))
+
+
+def novelty_rate(observations: FloatArray, low_s: FloatArray, high_s: FloatArray) -> float:
+    """Share of observations [t, s] with a dimension outside of the reference's range."""
+    return float(((observations < low_s) | (observations > high_s)).any(axis=1).mean())
+
+
+@dataclasses.dataclass(frozen=True)
+class DynamicsModel:
+    """A one-step model of how the world answers.
+
+    Attributes:
+        weights: [f, s], from features to the next observation.
+        sd_s: The unit of each dimension's error: its own deviation in the fitting episodes [s].
+            In units of the observation's deviation, the dimension that a linear model gets most
+            wrong would drown what the others say.
+        residual_mean: Of the residuals of the fitting episodes.
+        residual_sd: Of the same.
+    """
+
+    weights: FloatArray
+    sd_s: FloatArray
+    residual_mean: float
+    residual_sd: float
+
+
+def features(states: FloatArray, actions: FloatArray) -> FloatArray:
+    """[1, s, a, s*a, s^2] of states [t, s] and actions [t, a]; [t, 1 + 2s + a + sa]."""
+    products = (states[:, :, None] * actions[:, None, :]).reshape(len(states), -1)
+    return np.hstack([np.ones((len(states), 1)), states, actions, products, states**2])
+
+
+def feature_count(states: int, actions: int) -> int:
+    """Columns that `features` gives."""
+    return 1 + 2 * states + actions + states * actions
+
+
+def fit_dynamics(episodes: Sequence[tuple[FloatArray, FloatArray]]) -> DynamicsModel:
+    """Ridge regression of the next observation on `features` of observation and action.
+
+    Args:
+        episodes: Observations [t, s] and the actions [t, a] chosen for them; in each, the last
+            action's answer is not known.
+
+    Raises:
+        ValueError: Too few transitions for as many features.
+    """
+    pairs = [(states, actions) for states, actions in episodes if len(states) > 1]
+    known = sum(len(states) - 1 for states, _ in pairs)
+    count = feature_count(episodes[0][0].shape[1], episodes[0][1].shape[1])
+    if known < _TRANSITIONS_PER_FEATURE * count:
+        raise ValueError(
+            f"{known} transitions are too few for a model of {count} features, "
+            f"{_TRANSITIONS_PER_FEATURE} for each"
+        )
+    x = np.vstack([features(states[:-1], actions[:-1]) for states, actions in pairs])
+    y = np.vstack([states[1:] for states, _ in pairs])
+    # Features of very different size would make the penalty mean something else for each.
+    unit_f = np.sqrt((x**2).mean(axis=0))
+    unit_f[unit_f == 0.0] = 1.0
+    z = x / unit_f
+    gram = z.T @ z + _RIDGE * len(z) * np.eye(z.shape[1])
+    weights = np.linalg.solve(gram, z.T @ y) / unit_f[:, None]
+    least_s = _LEAST_SD * deviation([states for states, _ in episodes])
+    model = DynamicsModel(weights, np.maximum((y - x @ weights).std(axis=0), least_s), 0.0, 1.0)
+    found = np.concatenate([residuals(model, states, actions) for states, actions in pairs])
+    return dataclasses.replace(
+        model, residual_mean=float(found.mean()), residual_sd=max(float(found.std()), _LEAST_SD)
+    )
+
+
+def deviation(episodes: Sequence[FloatArray]) -> FloatArray:
+    """Standard deviation of each dimension over all steps [s]; 1 where it does not vary."""
+    rows = np.concatenate(list(episodes))
+    sd_s = rows.std(axis=0)
+    return np.where(sd_s > _LEAST_SD * np.maximum(1.0, np.abs(rows).max(axis=0)), sd_s, 1.0)
+
+
+def residuals(model: DynamicsModel, states: FloatArray, actions: FloatArray) -> FloatArray:
+    """mean_j ((s'_j - f_j(s, a)) / sd_j)^2 of every known transition; [t - 1]."""
+    errors = states[1:] - features(states[:-1], actions[:-1]) @ model.weights
+    return np.asarray(((errors / model.sd_s) ** 2).mean(axis=1))
+
+
+def dynamics_shift(
+    calibration: Sequence[float],
+    current: Sequence[float],
+    generator: np.random.Generator,
+    permutations: int = PERMUTATIONS,
+) -> Tested:
+    """log10 of the ratio of the median residuals, two-sided p by permuting whole episodes.
+
+    Args:
+        calibration: Mean residual of each calibration episode.
+        current: Mean residual of each current episode.
+        generator: Draws the permutations.
+        permutations: How many.
+    """
+    values = np.array([*calibration, *current], dtype=float)
+    least = np.finfo(float).tiny
+    if not np.isfinite(values).all():
+        return Tested(Measured(None, "a residual is not finite"), None)
+
+    def effects(values_be: FloatArray) -> FloatArray:
+        medians = np.median(values_be[:, len(calibration) :], axis=1)
+        known = np.median(values_be[:, : len(calibration)], axis=1)
+        return np.log10(np.maximum(medians, least)) - np.log10(np.maximum(known, least))
+
+    observed = float(effects(values[None])[0])
+    shuffled = generator.permuted(np.tile(values, (permutations, 1)), axis=1)
+    extreme = int((np.abs(effects(shuffled)) >= abs(observed) - _ROUNDING).sum())
+    p_value = (extreme + 1) / (permutations + 1)
+    if np.median(values[: len(calibration)]) <= least < np.median(values[len(calibration) :]):
+        return Tested(Measured(None, "calibration residuals are 0: no ratio"), p_value)
+    return Tested(Measured(observed), p_value)
+
+
+def cusum(standardized: FloatArray, kappa: float) -> FloatArray:
+    """g_t = max(0, g_(t-1) + z_t - kappa) of standardised residuals [t] (Page 1954)."""
+    g, path = 0.0, np.empty(len(standardized))
+    for t, z in enumerate(standardized):
+        g = max(0.0, g + float(z) - kappa)
+        path[t] = g
+    return path
+
+
+def fewest_calibration_episodes(false_alarm_rate: float) -> int:
+    """Fewest episodes from which a threshold for this rate can be had: 19 for 5 %."""
+    return math.ceil(1 / false_alarm_rate - 1 - 1e-9)
+
+
+def conformal_threshold(maxima: Sequence[float], false_alarm_rate: float) -> float:
+    """The ceil((m+1)(1-alpha))-th smallest of m maxima: an episode like them exceeds it rarely.
+
+    Args:
+        maxima: Largest value of each calibration episode [m].
+        false_alarm_rate: alpha; over the draw of the calibration episodes, a further episode of
+            the same kind exceeds the threshold with this probability at most.
+
+    Raises:
+        ValueError: Too few episodes for this rate.
+    """
+    rank = math.ceil((len(maxima) + 1) * (1 - false_alarm_rate) - 1e-9)
+    if rank > len(maxima):
+        fewest = fewest_calibration_episodes(false_alarm_rate)
+        raise ValueError(f"{len(maxima)} calibration episodes; {fewest} are needed")
+    return float(np.sort(np.asarray(maxima, dtype=float))[rank - 1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Delay:
+    """Steps from the change to the alarm, over episodes.
+
+    Attributes:
+        median: Median delay; without a value unless more than half of the episodes alarmed.
+        detected: Episodes with an alarm after the change.
+        episodes: Episodes that lived to see the change.
+    """
+
+    median: Measured
+    detected: int
+    episodes: int
+
+
+def detection_delay(delays: Sequence[float | None]) -> Delay:
+    """Median delay; an episode that ended without an alarm counts as later than all others."""
+    detected = [d for d in delays if d is not None]
+    count = len(delays)
+    if not delays:
+        return Delay(Measured(None, "no episode reached the change"), 0, 0)
+    if 2 * len(detected) <= count:
+        reason = f"later than the episodes' end: {len(detected)} of {count} detected"
+        return Delay(Measured(None, reason), len(detected), count)
+    ranks = [math.inf if d is None else float(d) for d in delays]
+    return Delay(Measured(float(np.median(ranks))), len(detected), count)

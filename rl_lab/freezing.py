@@ -18,6 +18,7 @@ from rl_lab import files, seeding, spaces
 from rl_lab.agent import StateSpec, TracedPolicy
 from rl_lab.errors import Failed
 from rl_lab.frozen_policy import Card, FrozenPolicy, State, actions_differ, layout
+from rl_lab.frozen_policy.fields import readable
 
 _OPSET = 17
 _PROOF_DECISIONS = 256
@@ -51,7 +52,7 @@ def freeze(traced: TracedPolicy, facts: Mapping[str, Any]) -> FrozenPolicy:
         parameters=_count_parameters(graph),
         onnx_sha256=files.sha256(graph),
         golden={},
-        **{**facts, "provenance": {**facts["provenance"], **traced.facts}},
+        **{**facts, "provenance": readable({**facts["provenance"], **traced.facts})},
     )
     policy = FrozenPolicy(card, graph)
     actions = prove(traced, policy, inputs)

@@ -12,6 +12,8 @@ from rl_lab.frozen_policy import layout
 from rl_lab.frozen_policy.card import Card
 
 State = tuple[np.ndarray, ...]
+# Python has one empty tuple, so that asking for it takes 10 nanoseconds.
+NO_STATE: State = ()
 Act = Callable[..., tuple[Any, State]]
 
 
@@ -34,6 +36,8 @@ def _simple(buffers: _Buffers) -> Act:
     scalar_action = action.ndim == 1
 
     def act(observation: Any, state: State = (), action_mask: Any = None) -> tuple[Any, tuple[()]]:
+        if state is not NO_STATE or action_mask is not None:
+            layout.require_unneeded(state, action_mask)
         if getattr(observation, "shape", None) != shape:
             observation = layout.array_of(observation, shape, "observation")
         row[0] = observation
@@ -84,6 +88,8 @@ class _Buffers:
             if action_mask is None:
                 raise layout.masks_missing()
             self._mask[0] = layout.array_of(action_mask, self._mask.shape[1:], layout.MASK)
+        elif action_mask is not None:
+            raise layout.mask_unneeded()
         self.run(self.io, None)
         action = self.action[0] if self.action.ndim == 1 else self.action[0].copy()
         return action, tuple(array.copy() for array in self._next)

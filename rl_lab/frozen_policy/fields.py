@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rl_lab.errors import BadInput
@@ -11,6 +11,8 @@ from rl_lab.frozen_policy.rules import Rule, refused, short
 from rl_lab.frozen_policy.space_rules import is_integer, is_number, require_keys, require_text
 
 _STATES = 64
+_REMARKS = 1_000
+_LONGEST_REMARK = 2_000
 _MOST = 2**63 - 1
 # A registered id. "module:Id" would import the module; it is refused wherever it comes from.
 _ID = re.compile(r"([\w-]+/)?[\w.-]+")
@@ -31,6 +33,7 @@ def check(card: dict[str, Any]) -> None:
         require_text(card[name], f"{name}:", Rule.FIELDS, empty=name == "recipe_hash")
     if card["anchors"] is not None:
         _check_anchors(card["anchors"])
+    _check_provenance(card["provenance"])
 
 
 _PLAIN: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -55,6 +58,38 @@ def _check_anchors(anchors: Any) -> None:
         missing = value is None and name in ("ceiling", "control_period_s")
         if not (missing or is_number(value)):
             raise refused(Rule.FIELDS, f"anchors: {name} {short(value)}", "a number")
+
+
+def _check_provenance(data: Any) -> None:
+    """Remarks for people: what they are about is free, how much and of what kind is not."""
+    waiting, count = [data], 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count > _REMARKS:
+            raise refused(
+                Rule.FIELDS, "provenance: it goes on and on", f"at most {_REMARKS} values"
+            )
+        if isinstance(value, dict):
+            for key in value:
+                require_text(key, "provenance: key", Rule.FIELDS)
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str):
+            require_text(value, "provenance:", Rule.FIELDS, _LONGEST_REMARK, empty=True)
+
+
+def readable(remarks: Any) -> Any:
+    """Remarks as a card may hold them: texts cut, and `?` where a character cannot be printed."""
+    if isinstance(remarks, Mapping):
+        return {readable(str(key)[:200]): readable(value) for key, value in remarks.items()}
+    if isinstance(remarks, list | tuple):
+        return [readable(value) for value in remarks]
+    if isinstance(remarks, str):
+        plain = "".join(c if c.isprintable() else "?" for c in " ".join(remarks.split()))
+        return plain if len(plain) <= _LONGEST_REMARK else f"{plain[: _LONGEST_REMARK - 3]}..."
+    return remarks
 
 
 def check_environment(data: Any) -> None:

@@ -122,6 +122,27 @@ def require_states(given: int, wanted: int) -> None:
         )
 
 
+def require_unneeded(state: Any, action_mask: Any) -> None:
+    """Refuse a state or a mask for a policy that has neither; nothing in other words is fine.
+
+    Raises:
+        BadInput: One of them is there.
+    """
+    if state is not None:
+        require_states(len(state), 0)
+    if action_mask is not None:
+        raise mask_unneeded()
+
+
+def mask_unneeded() -> BadInput:
+    """The one message for a mask that would not be obeyed."""
+    return BadInput(
+        "an action mask",
+        "none: this policy was trained without masks and would not obey it",
+        "Leave action_mask= out, or train with maskable_ppo.",
+    )
+
+
 def wrong_shape(name: str, found: object, expected: object) -> BadInput:
     """The one message for an array of another shape."""
     return BadInput(

@@ -30,7 +30,8 @@ class FrozenPolicy:
             member of `observation_space` (for a Dict space a dict), `state` what the previous
             call gave or `reset()`; a policy without memory needs none. A policy trained with
             action masks needs `action_mask=`. The action has the form that `env.step` takes.
-            Raises BadInput where the observation has another shape, or state or mask is missing.
+            Raises BadInput where the observation has another shape, or where state or mask is
+            missing, or given to a policy that has none.
     """
 
     act: Callable[..., tuple[Any, State]]
@@ -75,7 +76,7 @@ class FrozenPolicy:
             Actions `[N, ...]` and the next state.
 
         Raises:
-            BadInput: An array has another shape, or masks are missing.
+            BadInput: An array has another shape, or state or masks are missing or unneeded.
         """
         feeds = self._feeds(observations)
         count = len(next(iter(feeds.values())))
@@ -90,6 +91,8 @@ class FrozenPolicy:
             width = layout.mask_width(self.card.action_space)
             masks = layout.array_of(action_masks, (count, width), layout.MASK)
             feeds[layout.MASK] = masks.astype(bool)
+        elif action_masks is not None:
+            raise layout.mask_unneeded()
         outputs = self._session.run(None, feeds)
         return outputs[0], tuple(outputs[1:])
 

@@ -171,6 +171,63 @@ def test_an_id_of_the_users_own_package_is_kept(
     assert "environment Ant-v3" in capsys.readouterr().err
 
 
+def test_shared_references_are_not_written_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A billion laughs: 30 lines of YAML or of pickle that would print as 10^30 words."""
+    levels = "\n".join(
+        f"l{i}: &l{i} [{', '.join([f'*l{i - 1}' if i else 'ha'] * 10)}]" for i in range(30)
+    )
+    for key in ("vec_env_wrapper", "env_wrapper", "policy_kwargs", "env_kwargs"):
+        value = "{a: *l29}" if key.endswith("kwargs") else "*l29"
+        zoo = Zoo(tmp_path / key, config=f"{levels}\n{key}: {value}\n")
+        assert zoo.freeze() == 2
+        assert len(capsys.readouterr().err) < 1_000
+    zoo = Zoo(tmp_path / "env", arguments=f"{levels}\nenv: *l29\n")
+    assert zoo.freeze() == 2
+    assert len(capsys.readouterr().err) < 1_000
+
+
+@pytest.mark.parametrize("attribute", ["clip_obs", "epsilon", "obs_rms", "mean"])
+def test_shared_references_in_a_pickle_are_not_written_out(attribute: str, tmp_path: Path) -> None:
+    bomb: Any = [1]
+    for _ in range(30):
+        bomb = [bomb] * 10
+    env = foreign.DummyVecEnv([lambda: foreign.Dummy(foreign.OBSERVATIONS["box"], None)])
+    made = foreign.normalized(env)
+    setattr(made.obs_rms if attribute == "mean" else made, attribute, bomb)
+    path = tmp_path / "vecnormalize.pkl"
+    path.write_bytes(pickle.dumps(made))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(BadInput) as caught:
+        statistics.read(path)
+    assert len(str(caught.value)) < 1_000
+
+
+def test_a_link_into_a_run_is_no_way_around(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    (run / "policy").mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    (tmp_path / "link").symlink_to(run / "policy")
+    path, _ = foreign.old_ppo(tmp_path / "m.zip", tmp_path / "ran")
+    for target in ("link", "link/inside", "run", "run/../run/policy"):
+        words = [f"zip={path}", "env=CartPole-v1", f"to={tmp_path / target}"]
+        assert cli.main(["freeze", *words]) == 2
+        assert "lies in the run" in capsys.readouterr().err
+    assert [p.name for p in sorted(run.rglob("*"))] == ["policy", "run.json"]
+
+
+@pytest.mark.parametrize("odd", [-5, True, 2**70, 1.5, "7", None])
+def test_a_seed_that_no_training_can_have_had_is_not_known(odd: Any, tmp_path: Path) -> None:
+    path, _ = foreign.old_ppo(tmp_path / "m.zip", tmp_path / "ran", seed=odd, num_timesteps=odd)
+    target = tmp_path / "frozen"
+    assert cli.main(["freeze", f"zip={path}", "env=CartPole-v1", f"to={target}"]) == 0
+    card = load_policy(target).card
+    assert (card.training_seed, card.steps) == (-1, 0)
+
+
 def test_missing_statistics_are_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,13 @@ for _field, _value in {
     "anchors": {"random": 0.0},
 }.items():
     on_card(f"34 {_field}", Rule.FIELDS, **{_field: _value})
+for _name, _value in {
+    "escapes": {"settings": ["plain", {"a": "\x1b[2J"}]},
+    "an odd key": {"a\nb": 1},
+    "a long text": {"a": "x" * 3000},
+    "many values": {"a": [[0] * 500] * 3},
+}.items():
+    on_card(f"34 provenance with {_name}", Rule.FIELDS, provenance=_value)
 ANCHORS = {"random": None, "solved": 1.0, "ceiling": None, "control_period_s": None}
 on_card("34 anchors", Rule.FIELDS, anchors=ANCHORS)
 on_card("64 right to left", Rule.FIELDS, agent="ppo\u202egnp")

@@ -162,6 +162,7 @@ BOMBS = [
     "34 large",
     "34 many lists",
     "34 as many numbers as fit",
+    "37 long sequence",
     "37 products",
     "38 a terabyte",
     "38 as many nodes as fit",

@@ -13,7 +13,7 @@ from frozen_policy.crafting import edit
 
 from rl_lab import frozen_policy
 from rl_lab.errors import BadInput
-from rl_lab.frozen_policy import actions_differ, load_policy
+from rl_lab.frozen_policy import actions_differ, fields, load_policy
 
 
 @pytest.fixture
@@ -100,6 +100,42 @@ def test_an_empty_folder_is_no_policy(tmp_path: Path) -> None:
         load_policy(tmp_path)
 
 
+MASKED = Path(__file__).resolve().parents[1] / "golden" / "frozen_policy_v1_masked_dict"
+
+
+def test_predict_takes_the_mask_of_one_decision() -> None:
+    policy = load_policy(MASKED)
+    observation = policy.observation_space.sample()
+    width = frozen_policy.mask_width(policy.card.action_space)
+    for allowed in range(width):
+        mask = np.arange(width) == allowed
+        action, _ = policy.predict(observation, action_masks=mask)
+        assert int(action) == allowed == int(policy.act(observation, policy.reset(), mask)[0])
+        batch = {key: np.stack([part] * 3) for key, part in observation.items()}
+        many, _ = policy.predict(batch, action_masks=np.stack([mask] * 3))
+        assert many.tolist() == [allowed] * 3
+    with pytest.raises(BadInput, match="no action mask"):
+        policy.predict(observation)
+
+
+def test_a_state_or_a_mask_that_nothing_would_heed_is_refused(folder: Path) -> None:
+    policy, observation = load_policy(folder), np.zeros(2, np.float32)
+    for nothing in ((), None, []):
+        assert policy.act(observation, nothing)[0] == 1
+    with pytest.raises(BadInput, match="1 state arrays"):
+        policy.act(observation, (np.zeros((1, 4), np.float32),))
+    with pytest.raises(BadInput, match="4 state arrays"):
+        policy.act(observation, np.zeros(4))
+    mask = np.ones(2, bool)
+    for act in (
+        lambda: policy.act(observation, (), mask),
+        lambda: policy.act_batch(observation[None], (), mask[None]),
+        lambda: policy.predict(observation, action_masks=mask),
+    ):
+        with pytest.raises(BadInput, match="trained without masks"):
+            act()
+
+
 class Unit:
     low, high = np.array([-2.0]), np.array([2.0])
 
@@ -133,6 +169,13 @@ def test_saving_refuses_what_loading_would_refuse(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"rule 5 .*agent"):
         frozen_policy.save(policy, tmp_path / "p")
     assert not (tmp_path / "p").exists()
+
+
+def test_remarks_are_made_readable_rather_than_lose_a_training() -> None:
+    remarks = {"a\x1b": ["b\x00c", {"d": "x" * 3000}], "e": 1.5, "f": None}
+    found = fields.readable(remarks)
+    assert found == {"a?": ["b?c", {"d": "x" * 1997 + "..."}], "e": 1.5, "f": None}
+    fields._check_provenance(found)
 
 
 def test_what_cannot_be_told_is_written_as_null(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ _OF_A_RUN = {
     "exploration_rate", "observation_space", "action_space", "weights", "old_count", "env",
 }  # fmt: skip
 
+_SEEDS = 2**32  # what NumPy takes
+_STEPS = 2**63
+
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
@@ -78,17 +81,23 @@ def describe(
         saved: The file's attributes.
         source: Where it came from, as plain data.
     """
-    seed, steps = saved.plain.get("seed"), saved.plain.get("num_timesteps")
     name = name or str(policy.facts["algorithm"]).rpartition(".")[2].lower()
     return Reading(
         policy=policy,
         agent=name,
-        training_seed=seed if isinstance(seed, int) else -1,
-        steps=steps if isinstance(steps, int) else 0,
+        training_seed=_whole(saved, "seed", _SEEDS, -1),
+        steps=_whole(saved, "num_timesteps", _STEPS, 0),
         recipe={"agent": name, "attributes": _recipe(saved)},
         settings=f"read {source['read']} from {source['file']}",
         source=source,
     )
+
+
+def _whole(saved: Saved, key: str, below: int, unknown: int) -> int:
+    """A number from the file; one that no training can have had counts as not told."""
+    value = saved.plain.get(key)
+    whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below
+    return int(value) if whole else unknown  # type: ignore[arg-type]
 
 
 def _recipe(saved: Saved) -> str:

@@ -467,7 +467,8 @@ def test_the_content_is_as_documented():
     }
     wanted = "name agent algorithm recipe_hash training_seeds reward to_best robustness training"
     assert set(wanted.split()) <= set(scores["contestants"][0])
-    to_best = "against delta p_value p_holm prob_improvement win_rate"
+    to_best = "against delta p_value p_holm prob_improvement prob_improvement_interval"
+    to_best += " win_rate win_rate_interval"
     assert list(scores["contestants"][1]["to_best"]) == to_best.split()
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
 

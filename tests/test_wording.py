@@ -24,7 +24,7 @@ def test_no_difference():
     a = [[495.0] * 6, [500.0] * 6, [500.0] * 6]
     b = [[500.0] * 6, [480.0] * 6, [500.0] * 6]
     assert verdict(ppo=a, dqn=b) == (
-        "ppo returns 498.3 [491.2, 505.5]; no difference from dqn is shown by 3 training seeds."
+        "ppo returns 498.3 [491.2, 500.0]; no difference from dqn is shown by 3 training seeds."
     )
 
 

@@ -14,7 +14,7 @@ from rl_lab.comparison import scoring, wording
 from rl_lab.comparison.robustness import robustness
 from rl_lab.comparison.scoring import Cells, Protocol, Setting, ShiftFacts
 from rl_lab.errors import BadInput
-from rl_lab.statistics import intervals, measures
+from rl_lab.statistics import intervals, measures, shares
 from rl_lab.statistics.resampling import FloatArray
 
 if TYPE_CHECKING:
@@ -170,6 +170,8 @@ def _to_best(entry: _Scored, best: _Scored) -> dict[str, Any]:
         context.append("THESE CHECKPOINTS ONLY (1 training seed each)")
     else:
         improvement = measures.prob_improvement(a.mean(axis=1), b.mean(axis=1))
+    likely = shares.improvement_interval(a, b, scoring.generator())
+    wins = shares.win_interval(a, b, scoring.generator())
     p_value = intervals.delta_p_value(a, b, scoring.generator())
     label = wording.label("delta", delta, context, sign=True)
     return {
@@ -178,7 +180,9 @@ def _to_best(entry: _Scored, best: _Scored) -> dict[str, Any]:
         **scoring.stated("p_value", p_value, delta.method),
         "p_holm": None,
         **scoring.stated("prob_improvement", improvement, "one training seed each"),
-        "win_rate": measures.win_rate(a, b),
+        "prob_improvement_interval": wording.interval_data(likely),
+        "win_rate": wins.estimate,
+        "win_rate_interval": wording.interval_data(wins),
     }
 
 

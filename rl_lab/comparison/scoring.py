@@ -14,7 +14,7 @@ import numpy as np
 from rl_lab import seeding
 from rl_lab.comparison import wording
 from rl_lab.comparison.wording import interval_data, number
-from rl_lab.statistics import intervals, measures
+from rl_lab.statistics import intervals, measures, shares
 from rl_lab.statistics.intervals import Interval, counted
 from rl_lab.statistics.resampling import FloatArray
 
@@ -29,6 +29,7 @@ Cells = Mapping[tuple[int, World, int], float]
 
 _CVAR_SHARE = 0.1
 _CVAR_EPISODES = 50
+_WORST_SEEDS = 4  # one in so many, rounded up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +135,10 @@ def reward(seeds: Sequence[int], returns_nk: FloatArray, setting: Setting) -> di
     context = setting.context(seeds, mean.method, k)
     if n > 1:
         context += ["undiscounted return", setting.environment]
-    cvar = np.nan
+    reason = f"fewer than {_CVAR_EPISODES} episodes"
+    cvar = intervals.no_interval(np.nan, reason)
     if k >= _CVAR_EPISODES:
-        cvar = float(np.mean([measures.cvar(row, _CVAR_SHARE) for row in returns_nk]))
+        cvar = shares.cvar_interval(returns_nk, _CVAR_SHARE, generator())
     episodes = float(np.mean([measures.dispersion(row) for row in returns_nk]))
     return {
         "per_seed": per_seed(seeds, means_n),
@@ -148,7 +150,9 @@ def reward(seeds: Sequence[int], returns_nk: FloatArray, setting: Setting) -> di
         "max": float(means_n.max()),
         **stated("seed_dispersion", measures.dispersion(means_n), "one training seed"),
         **stated("episode_dispersion", episodes, "one episode"),
-        **stated("episode_cvar10", cvar, f"fewer than {_CVAR_EPISODES} episodes"),
+        **stated("episode_cvar10", cvar.estimate, reason),
+        "episode_cvar10_interval": interval_data(cvar),
+        "seed_cvar25": float(np.sort(means_n)[: -(-n // _WORST_SEEDS)].mean()),
         **_success_rate(returns_nk, setting),
         **_score(mean, setting),
     }

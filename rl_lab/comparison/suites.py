@@ -89,7 +89,13 @@ def _contestant(name: str, parts: Sequence[Part]) -> dict[str, Any]:
         "mean": wording.interval_data(found.mean),
         "iqm": wording.interval_data(found.iqm),
         "optimality_gap": wording.interval_data(found.optimality_gap),
-        "profile": {"taus": list(found.taus), "share_above": list(found.profile)},
+        "profile": {
+            "taus": list(found.taus),
+            "share_above": list(found.profile),
+            "low": list(found.profile_low),
+            "high": list(found.profile_high),
+            "method": f"{found.method}, pointwise",
+        },
         "per_environment": {k: float(v.mean()) for k, v in sorted(complete.items())},
     }
 

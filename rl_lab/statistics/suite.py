@@ -9,7 +9,7 @@ import numpy as np
 import scipy  # its submodules load on first use
 
 from rl_lab.statistics import measures, resampling
-from rl_lab.statistics.intervals import Interval, counted, no_interval, percentile
+from rl_lab.statistics.intervals import CONFIDENCE, Interval, counted, no_interval, percentile
 from rl_lab.statistics.resampling import RESAMPLES, FloatArray
 
 FEWEST_ENVIRONMENTS = 3
@@ -27,14 +27,20 @@ class Suite:
         iqm: Interquartile mean over training seeds and environments.
         optimality_gap: Mean shortfall from 1.
         profile: Share of all episodes' scores above each of `taus`, environments weighing equally.
+        profile_low: Lower end of its pointwise 95 % band.
+        profile_high: Upper end.
         taus: Where the profile is taken.
+        method: How the band and the intervals were made.
     """
 
     mean: Interval
     iqm: Interval
     optimality_gap: Interval
     profile: tuple[float, ...]
+    profile_low: tuple[float, ...]
+    profile_high: tuple[float, ...]
     taus: tuple[float, ...]
+    method: str
 
 
 def suite(
@@ -69,13 +75,34 @@ def suite(
     iqm = interval(lambda x: np.asarray(scipy.stats.trim_mean(x, 0.25, axis=1)))
     if means.size < FEWEST_VALUES_FOR_IQM:
         iqm = no_interval(np.nan, f"fewer than {FEWEST_VALUES_FOR_IQM} seeds x environments")
+    low, high = _band(matrices, taus, generator, resamples)
     return Suite(
         interval(lambda x: np.asarray(x.mean(axis=1))),
         iqm,
         interval(lambda x: np.asarray(1 - np.minimum(x, 1.0).mean(axis=1))),
         tuple(map(float, np.mean([measures.profile(m, taus) for m in matrices], axis=0))),
+        low,
+        high,
         taus,
+        method,
     )
+
+
+def _band(
+    matrices: list[FloatArray],
+    taus: tuple[float, ...],
+    generator: np.random.Generator,
+    resamples: int,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Pointwise ends of the profile: crossed resampling within each environment (2108.13264)."""
+
+    def above(stack: FloatArray) -> FloatArray:
+        return np.stack([(stack > tau).mean(axis=(1, 2)) for tau in taus], axis=1)
+
+    parts = [resampling.crossed([matrix], above, generator, resamples) for matrix in matrices]
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(np.mean(parts, axis=0), [tail, 1 - tail], axis=0)
+    return tuple(map(float, low)), tuple(map(float, high))
 
 
 def _stratified(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,10 @@ def typed(kind: type, hyperparameters: Mapping[str, Any], env: VecEnv) -> Typed:
     given = {k: v for k, v in hyperparameters.items() if v is not None}
     keywords: dict[str, Any] = {}
     following: dict[str, Schedule] = {}
+    defaults = inspect.signature(kind).parameters
     for key, value in given.items():
+        if key in defaults:
+            _require_type(key, value, defaults[key].default)
         if not schedules.is_schedule(value):
             keywords[key] = tuple(value) if key == "train_freq" and _listed(value) else value
             continue
@@ -65,6 +69,18 @@ def typed(kind: type, hyperparameters: Mapping[str, Any], env: VecEnv) -> Typed:
     return Typed(keywords, following)
 
 
+def _require_type(key: str, value: Any, default: Any) -> None:
+    """Refuse text and true or false where the algorithm's default is a number.
+
+    Raises:
+        BadInput: The algorithm would fail on the value later, some of them hours later.
+    """
+    numeric = isinstance(default, int | float) and not isinstance(default, bool)
+    if numeric and isinstance(value, str | bool):
+        wanted = "a whole number" if isinstance(default, int) else "a number"
+        raise BadInput(f"agent.{key}={value!r}", wanted, f"The algorithm's own is {default}.")
+
+
 def _listed(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
@@ -76,7 +92,7 @@ def _policy_kwargs(data: Any) -> dict[str, Any]:
     keywords = {str(k): copy.deepcopy(v) for k, v in data.items() if v is not None}
     for key, value in keywords.items():
         if key.endswith("_class"):
-            keywords[key] = naming.resolve(str(value))
+            keywords[key] = value if isinstance(value, type) else naming.resolve(str(value))
     if "activation_fn" in keywords:
         keywords["activation_fn"] = _activation(str(keywords["activation_fn"]))
     return keywords

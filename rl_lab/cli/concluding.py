@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import comparison, files, paths, reporting, runs
-from rl_lab.cli import replays
+from rl_lab.cli import reference, replays
 from rl_lab.cli.worlds import Worlds
 from rl_lab.comparison import Contestant, Protocol, ShiftFacts
 from rl_lab.environments import Anchors
@@ -38,6 +38,7 @@ class Request:
         evaluation_seeds: The list.
         worlds: The contexts besides the training's.
         speed: How decision times are measured.
+        config_dir: The user's own configuration, or None.
         tensorboard: Whether to write events.
         clips: Of how many contestants, the best first, the report plays episodes.
         command: The command that repeats this.
@@ -54,6 +55,7 @@ class Request:
     evaluation_seeds: tuple[int, ...]
     worlds: Worlds
     speed: speed.Settings
+    config_dir: Path | None
     tensorboard: bool
     clips: int
     command: str
@@ -152,18 +154,27 @@ def _shift_facts(request: Request) -> ShiftFacts | None:
 
 
 def _write_speed(request: Request, scores: Mapping[str, Any], failed: set[str]) -> None:
-    firsts = {e.contestant: e.folder for e in reversed(request.contestants)}
+    firsts = {e.contestant: e for e in reversed(request.contestants)}
+    present = {name: entrant for name, entrant in sorted(firsts.items()) if name not in failed}
     deadline_s = request.anchors.control_period_s if request.anchors else None
     training = {c["name"]: c["training"] or {} for c in scores["contestants"]}
     data = speed.measure(
-        {name: folder for name, folder in sorted(firsts.items()) if name not in failed},
+        {name: entrant.folder for name, entrant in present.items()},
         request.speed,
         request.settings.step_limit,
         request.settings.imports,
         deadline_s,
         {name: costs.get("seconds") for name, costs in training.items()},
+        {name: _reference(e, request) for name, e in present.items()},
     )
     files.write_json(request.folder / paths.SPEED, data)
+
+
+def _reference(entrant: Entrant, request: Request) -> Sequence[str] | str:
+    engine = request.settings
+    return reference.command(
+        entrant, request.speed, engine.step_limit, engine.imports, request.config_dir
+    )
 
 
 def _write_events(folder: Path, scores: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_lab import files, frozen_policy, paths, provenance, runs
+from rl_lab import files, frozen_policy, paths, provenance, runs, seeding
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import Card
 from rl_lab.shifts import NOMINAL, Context
@@ -165,6 +165,27 @@ def _require_one_environment(cards: Sequence[tuple[Path, Card]]) -> None:
                 f"{first_folder} was trained in {_where(first)}, {folder} in {_where(card)}",
                 "contestants of one environment",
                 "Evaluate them apart, with runs=FOLDER for each, or together with suite=true.",
+            )
+
+
+def require_unseen(contestants: Sequence[Entrant], evaluation_seeds: Sequence[int]) -> None:
+    """Refuse evaluation seeds that a policy from elsewhere may have been trained on.
+
+    Runs of the lab train on seeds of another block; a foreign training gave its environments its
+    own seed and the numbers after it.
+
+    Raises:
+        BadInput: They overlap; names them.
+    """
+    for entrant in contestants:
+        first = entrant.card.training_seed
+        trained = range(first, first + seeding.SEEDS_PER_RUN)
+        if shared := [seed for seed in evaluation_seeds if seed in trained]:
+            raise BadInput(
+                f"{entrant.folder} was trained on seeds from {first} on, among them the evaluation "
+                f"seeds {shared[0]} to {shared[-1]}",
+                "evaluation seeds that no contestant was trained on",
+                "Choose another list with evaluation.seed=NUMBER.",
             )
 
 

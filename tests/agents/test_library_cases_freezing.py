@@ -185,7 +185,7 @@ def trained(name: str, freezes: bool) -> tuple[dict[str, Any], int]:
     listener = AtEachBoundary((lambda: freeze(agent)) if freezes else (lambda: None))
     agent.learn(64, listener)
     listener.boundary(64)
-    agent.learn(64, listener)
+    agent.learn(128, listener)
     return everything(agent), listener.boundaries
 
 

@@ -50,6 +50,8 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> 
         ("train env.id=Pendulum-v1", "Give env=Pendulum-v1"),
         ("train tuned=nope", "unknown tuned settings 'nope'"),
         ("train agent.policy_kwargs=5 debug=smoke", "agent.policy_kwargs=5"),
+        ("train agent.ent_coef=abc debug=smoke", "agent.ent_coef='abc' (expected a number)"),
+        ("train agent.n_steps=true debug=smoke", "agent.n_steps=True (expected a whole number)"),
         ("train logger.tensorboard=maybe", "true or false"),
         ("train training.selection_episodes=2000", "at most 1000"),
         ("train output=", "output= is empty"),
@@ -161,6 +163,29 @@ def test_a_shift_that_cannot_be_is_refused(
     line = complaint(f"evaluate policies=[p] imports=[fakes] {words}", capsys)
     assert all(part in line for part in parts), line
     assert not (empty_folder / "outputs").exists()
+
+
+def test_seeds_that_were_trained_on_are_refused(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    saved(always(1, training_seed=1_999_999_990), empty_folder / "p")
+    line = complaint("evaluate policies=[p] imports=[fakes] evaluation.episodes=5", capsys)
+    assert "2000000000 to 2000000004" in line
+    assert "evaluation.seed=" in line
+
+
+def test_a_damaged_policy_is_named_and_the_exit_code_says_so(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    for name in ("good", "bad"):
+        saved(always(1, agent=name), empty_folder / name)
+    (empty_folder / "bad" / "policy.json").write_text("{}")
+    words = "evaluate policies=[good,bad] imports=[fakes] evaluation=quick name=e"
+    assert cli.main([*words.split(), "evaluation.speed.calls=0"]) == 1
+    scores = json.loads((empty_folder / "outputs/evaluate/e/scores.json").read_text())
+    assert [c["name"] for c in scores["contestants"]] == ["good"]
+    assert [f["contestant"] for f in scores["failures"]] == ["bad"]
+    assert "nothing to compare it with" in scores["verdict"]
 
 
 def test_one_folder_is_evaluated_by_one_process(

@@ -134,8 +134,25 @@ def _state_of(folder: Path) -> Any:
     }
 
 
+def _resident_bytes(key: str) -> int:
+    """Memory of this process: VmRSS now, VmHWM at most since it was last reset."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+
+def _reset_peak() -> bool:
+    """Let the peak begin anew; whether the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # no Linux, or a container without it
+        return False
+    return True
+
+
 def attempt(folder: Path) -> FrozenPolicy | None:
-    """Load under watch: in two seconds, without a trace, as a policy or as a refusal."""
+    """Load under watch: 2 s, half a gigabyte, without a trace, as a policy or as a refusal."""
+    watched = _reset_peak()
+    held = _resident_bytes("VmRSS") if watched else 0
     before, numbers, words = _state_of(folder), np.random.get_state(), random.getstate()
     start = time.perf_counter()
     policy, refusal = None, "none"
@@ -145,12 +162,22 @@ def attempt(folder: Path) -> FrozenPolicy | None:
         refusal = error.came
     assert refusal.isprintable()
     assert time.perf_counter() - start < 2.0
+    if watched:
+        assert _resident_bytes("VmHWM") - held < 2**29
     assert _state_of(folder) == before
     after = np.random.get_state()
     assert after[2:] == numbers[2:]
     assert np.array_equal(after[1], numbers[1])
     assert random.getstate() == words
     return policy
+
+
+@pytest.mark.skipif(not _reset_peak(), reason="needs /proc/self/clear_refs of Linux")
+def test_the_watch_on_memory_sees_a_peak() -> None:
+    _reset_peak()
+    held = _resident_bytes("VmRSS")
+    np.ones(2**26, np.uint8)  # gone at once
+    assert _resident_bytes("VmHWM") - held >= 2**26
 
 
 def write(place: Path, card_text: bytes, graph: bytes) -> None:

@@ -127,6 +127,7 @@ def _request(
     anchors = _anchors(contestants, options)
     episodes = worlds.count(settings, "episodes", 1)
     seeds = seeding.evaluation_seeds(worlds.count(settings, "seed", 0), episodes)
+    plan.require_unseen(contestants, seeds)
     planned = worlds.planned(data, environment, seeds, options)
     work = plan.tasks(contestants, seeds, planned.contexts)
     code = plan.fingerprint(work, contestants, settings["step_limit"])
@@ -143,6 +144,7 @@ def _request(
         evaluation_seed=settings["seed"],
         worlds=planned,
         speed=typed.build(speed.Settings, settings["speed"], "evaluation.speed"),
+        config_dir=options.config_dir,
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
         clips=worlds.count(settings, "clips", 0),
         command=command,

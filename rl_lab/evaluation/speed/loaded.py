@@ -52,7 +52,7 @@ class Loaded:
     def batcher(self, size: int) -> Callable[[], object]:
         """Decides on the same `size` observations with each call, from one state."""
         policy, batch = self.policy, stack(self.observations, size)
-        masks = _all_allowed(policy, size)
+        masks = all_allowed(policy, size)
         _, state = policy.act_batch(batch, action_masks=masks)
         return lambda: policy.act_batch(batch, state, masks)
 
@@ -75,7 +75,7 @@ class Loaded:
         batched = []
         for start in range(0, len(self.observations), MISMATCH_BATCH):
             some = self.observations[start : start + MISMATCH_BATCH]
-            masks = _all_allowed(policy, len(some))
+            masks = all_allowed(policy, len(some))
             batched.append(policy.act_batch(stack(some, len(some)), action_masks=masks)[0])
         return mismatch_rate(alone, np.concatenate(batched), tolerance(policy.action_space))
 
@@ -86,7 +86,7 @@ def load(folder: Path, step_limit: int, imports: tuple[str, ...]) -> Loaded:
     policy = load_policy(folder, THREADS)
     load_s = time.perf_counter() - start
     observations, rate = _roll(policy, step_limit, imports)
-    masks, act = _all_allowed(policy, 1), policy.act
+    masks, act = all_allowed(policy, 1), policy.act
     if masks is not None:
         act = functools.partial(policy.act, action_mask=masks[0])
     return Loaded(policy, act, observations, rate, load_s)
@@ -135,7 +135,8 @@ def _keyed(observation: Any) -> bool:
     return isinstance(observation, dict)
 
 
-def _all_allowed(policy: FrozenPolicy, count: int) -> Any:
+def all_allowed(policy: FrozenPolicy, count: int) -> Any:
+    """Masks that allow everything, `[count, choices]`; None for a policy without masks."""
     if not policy.card.action_masks:
         return None
     return np.ones((count, mask_width(policy.card.action_space)), bool)

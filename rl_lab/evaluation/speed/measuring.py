@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from rl_lab.errors import Failed
-from rl_lab.evaluation.speed import batches, cold_start, energy, flops, server, surroundings
+from rl_lab.evaluation.speed import (
+    batches,
+    cold_start,
+    energy,
+    flops,
+    reference,
+    server,
+    surroundings,
+)
 from rl_lab.evaluation.speed.latency import single_stream
 from rl_lab.evaluation.speed.loaded import THREADS, Loaded, load
 from rl_lab.evaluation.speed.settings import Settings, left_out, missing
@@ -57,6 +65,7 @@ def measure(
     imports: tuple[str, ...],
     deadline_s: float | None,
     training_s: Mapping[str, float | None],
+    references: Mapping[str, Sequence[str] | str],
 ) -> Data:
     """Time the policies in fresh processes, interleaved so that drift hits all alike.
 
@@ -67,6 +76,7 @@ def measure(
         imports: Packages that register environments.
         deadline_s: The environment's control period, or None.
         training_s: What each contestant's training took; None where it is not known.
+        references: The command that measures its reference row, or why there is none.
 
     Returns:
         The content of `speed.json`.
@@ -81,11 +91,13 @@ def measure(
     last, scenarios = _in_fresh_process(_all_scenarios, job)
     processes.append(last)
     starts = _cold_starts(policies, settings)
+    rows = reference.measure({name: references[name] for name in policies})
     contestants = {
         name: {
             **_online([p[name] for p in processes], deadline_us),
             **scenarios[name],
             **starts[name],
+            **rows[name],
             **_size(load_policy(folder)),
         }
         for name, folder in policies.items()

@@ -21,6 +21,7 @@ class Settings:
         multi_stream_s: Closed-loop batches per policy, all sizes together.
         energy_s: The span over which CPU seconds and joules are read, per policy.
         cold_start_repeats: Fresh interpreters per policy.
+        reference: Whether each policy is also timed through the library that trained it.
     """
 
     calls: int
@@ -31,6 +32,7 @@ class Settings:
     multi_stream_s: float
     energy_s: float
     cold_start_repeats: int
+    reference: bool
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -92,6 +92,14 @@ def load_policy(folder: str | Path, threads: int = 1) -> FrozenPolicy:
 
     Loading runs no code from the folder, writes nothing and opens only the two files, once each.
 
+    `action, state = policy.act(observation, state)` is one decision, `state = policy.reset()` an
+    episode's beginning; `actions, state = policy.act_batch(observations, state)` are N at once.
+    An observation has the shape of `policy.observation_space` and numbers of any type, which are
+    cast to the space's (a Dict: one array per key; a batch: `[N, ...]`). An action has shape and
+    type of `policy.action_space`, a Discrete one is a NumPy int64. A state is a tuple of arrays
+    `[N, ...]` as `policy.card.state` lists them, `()` without memory. Both raise BadInput where
+    a shape differs, or where a state or a mask is missing or has no use.
+
     Args:
         folder: Holds `policy.json` and `policy.onnx`; a run folder is taken for its `policy/`.
         threads: Threads of onnxruntime.

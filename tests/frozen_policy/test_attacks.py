@@ -60,10 +60,10 @@ def test_every_rule_is_broken_by_some_attack() -> None:
 def test_it_is_refused_by_its_rule(name: str, folder: Path) -> None:
     rule, make = ATTACKS[name]
     make(folder)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadInput) as caught:
         load_policy(folder)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     assert f"rule {rule.value} of frozen policies" in caught.value.came, str(caught.value)
     assert str(folder) in caught.value.came
     assert str(caught.value).isprintable()

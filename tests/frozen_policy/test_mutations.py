@@ -154,14 +154,14 @@ def attempt(folder: Path) -> FrozenPolicy | None:
     watched = _reset_peak()
     held = _resident_bytes("VmRSS") if watched else 0
     before, numbers, words = _state_of(folder), np.random.get_state(), random.getstate()
-    start = time.perf_counter()
+    start = time.process_time()
     policy, refusal = None, "none"
     try:
         policy = load_policy(folder)
     except BadInput as error:
         refusal = error.came
     assert refusal.isprintable()
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     if watched:
         assert _resident_bytes("VmHWM") - held < 2**29
     assert _state_of(folder) == before

@@ -28,6 +28,11 @@ test: install
 test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
+# Kill small trainings at 100 random instants, finish them, compare with uninterrupted ones: minutes.
+.PHONY: soak
+soak: install
+	$(BIN)/python benchmarks/soak.py
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import importlib
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -15,6 +17,7 @@ import numpy as np
 from rl_lab import spaces
 from rl_lab.errors import BadInput, EnvironmentFault, closest
 
+_RECENT = 100  # transitions kept for a crash report
 # Packages whose wrappers a recipe may name without the user saying that they are trusted.
 _TRUSTED_WRAPPERS = ("gymnasium.wrappers.", "rl_lab.")
 _WRITING_WRAPPERS = ("RecordVideo",)
@@ -210,11 +213,16 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         env: The environment to watch.
     """
 
+    not_checkpointed = ("_recent",)
+    # Which environment of this process is at work, and since when by the monotonic clock.
+    at_work: ClassVar[tuple[CheckedEnv, float] | None] = None
+
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
         self._id = env.spec.id if env.spec else type(env.unwrapped).__name__
         self._seed: int | None = None
         self._episode = self._step = 0
+        self._recent: collections.deque[Any] = collections.deque(maxlen=_RECENT)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Reset, remembering the seed."""
@@ -222,21 +230,33 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._seed, self._episode = seed, 0
         self._episode += 1
         self._step = 0
+        CheckedEnv.at_work = self, time.monotonic()
         try:
             observation, info = self.env.reset(seed=seed, options=options)
+        except EnvironmentFault:
+            raise
         except Exception as error:
             raise self._fault(f"raised {type(error).__name__}: {error}") from error
+        CheckedEnv.at_work = None
         self._check(observation)
         return observation, info
 
     def step(self, action: Any) -> Any:
         """Step, checking what comes back."""
         self._step += 1
+        CheckedEnv.at_work = self, time.monotonic()
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
             finite = math.isfinite(reward)
+        except EnvironmentFault:
+            raise
         except Exception as error:
+            self._recent.append((action, None, math.nan))
             raise self._fault(f"raised {type(error).__name__}: {error}") from error
+        CheckedEnv.at_work = None
+        # Copied: some environments go on writing into what they returned.
+        plain = observation.copy() if isinstance(observation, np.ndarray) else None
+        self._recent.append((action, plain, reward))
         self._check(observation)
         if not finite:
             raise self._fault(f"returned the reward {reward}")
@@ -246,8 +266,25 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         if text := observation_fault(self.observation_space, observation):
             raise self._fault(text)
 
+    def unanswered(self, seconds: float) -> EnvironmentFault:
+        """The fault of an environment that has been at work for too long."""
+        return self._fault(f"has not answered for {seconds:.0f} s")
+
     def _fault(self, what: str) -> EnvironmentFault:
-        return EnvironmentFault(self._id, self._seed, self._episode, self._step, what)
+        fault = EnvironmentFault(self._id, self._seed, self._episode, self._step, what)
+        fault.evidence = self.recent()
+        return fault
+
+    def recent(self) -> dict[str, np.ndarray]:
+        """The last transitions: `actions`, `rewards`, and `observations` where they stack."""
+        if not self._recent:
+            return {}
+        actions, observations, rewards = zip(*self._recent, strict=True)
+        found = {"actions": np.stack(actions), "rewards": np.array(rewards, np.float64)}
+        arrays = [o for o in observations if isinstance(o, np.ndarray)]
+        if arrays and len({array.shape for array in arrays}) == 1:
+            found["observations"] = np.stack(arrays)
+        return found
 
 
 def observation_fault(space: gymnasium.Space[Any], observation: Any) -> str:

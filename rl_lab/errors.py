@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 EXIT_DONE = 0
@@ -22,6 +22,8 @@ class LabError(Exception):
     """
 
     exit_code = EXIT_FAILED
+    # Arrays that show what led to it, by name; for a crash report.
+    evidence: Mapping[str, Any] = {}
 
     def __init__(self, came: str, expected: str = "", do: str = "") -> None:
         super().__init__(came, expected, do)
@@ -40,6 +42,23 @@ class BadInput(LabError):
 
 class Failed(LabError):
     """Something that was asked for failed on the way."""
+
+
+class Diverged(Failed):
+    """Learning gave numbers that are not finite.
+
+    Args:
+        what: What is not finite, as a name.
+        step: Environment steps done.
+    """
+
+    def __init__(self, what: str, step: int) -> None:
+        super().__init__(
+            f"{what} is not finite after {step} steps",
+            "finite losses and weights",
+            "Lower agent.learning_rate, bound the gradients, or normalise observations and "
+            "rewards; the newest checkpoint is from before that.",
+        )
 
 
 class EnvironmentFault(Failed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -106,10 +107,12 @@ def require_complete(folder: Path) -> dict[str, Any]:
 
 
 def clear(folder: Path) -> None:
-    """Take away what an unfinished attempt left, all but its log."""
+    """Take away what an unfinished attempt left, all but its log and damaged checkpoints."""
     for path in folder.iterdir():
         if path.name in _KEPT_ON_RESTART:
             continue
+        if path.name == paths.CHECKPOINTS and any(path.iterdir()):
+            continue  # set aside as damaged: no other is there
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -127,23 +130,67 @@ def exclusive(folder: Path, doing: str) -> Iterator[None]:
     Raises:
         BadInput: Another process holds it.
     """
-    with (folder / LOCK).open("w") as file:
-        if not _lock(file):
+    path = folder / LOCK
+    with path.open("a+", encoding="utf-8") as file:
+        locked = _lock(file)
+        if locked is False or (locked is None and _holder_lives(file)):
             raise BadInput(
-                f"another process is {doing} in {folder}",
+                f"another process is {doing} in {folder}{_holder(file)}",
                 "one writer per folder",
                 "Wait for it, or stop it.",
             )
-        yield
+        file.seek(0)
+        file.truncate()
+        json.dump({"pid": os.getpid(), "boot": _boot()}, file)
+        file.flush()
+        try:
+            yield
+        finally:
+            # Said goodbye: the next one need not wonder whether this process lives.
+            with contextlib.suppress(OSError):
+                file.seek(0)
+                file.truncate()
 
 
-def _lock(file: IO[str]) -> bool:
+def _lock(file: IO[str]) -> bool | None:
+    """Take the file's lock: False where another has it, None where the system has no locks."""
     try:
         import fcntl
-    except ImportError:  # Windows has no flock; there the heartbeat is the only warning
-        return True
+    except ImportError:  # Windows
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        return None if error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS) else False
     return True
+
+
+def _note(file: IO[str]) -> dict[str, Any]:
+    """What the latest holder wrote; it is empty where that one ended in order."""
+    file.seek(0)
+    try:
+        data = json.loads(file.read() or "{}")
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _holder_lives(file: IO[str]) -> bool:
+    """Whether the noted holder is a living process of this machine; a dead one is forgotten."""
+    note = _note(file)
+    pid = note.get("pid")
+    same_time = isinstance(pid, int) and note.get("boot") == _boot()
+    return same_time and pid != os.getpid() and Path(f"/proc/{pid}").exists()
+
+
+def _holder(file: IO[str]) -> str:
+    pid = _note(file).get("pid")
+    return f" (process {pid})" if pid else ""
+
+
+def _boot() -> str:
+    """Names the time since the machine was started; process numbers mean nothing beyond it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -43,6 +43,17 @@ def training_seed(run_seed: int) -> int:
     return run_seed * SEEDS_PER_RUN
 
 
+def renewal_seed(run_seed: int, index: int) -> int:
+    """The first seed of environments that begin anew in the middle of a run; of training's block.
+
+    Args:
+        run_seed: The run's seed.
+        index: How many times this happened before, or any other count.
+    """
+    last = _SELECTION_BLOCK - SEEDS_PER_RUN
+    return int(generator(run_seed, "renewal", index).integers(SEEDS_PER_RUN, last))
+
+
 def selection_seeds(run_seed: int, episodes: int) -> list[int]:
     """The episode seeds on which a run's best snapshot is chosen.
 

@@ -13,6 +13,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from rl_lab_agents import health
+
 # What the loop calls first: all but ARS collect, ARS updates as a whole.
 _FIRST_CALLS = ("collect_rollouts", "_do_one_update")
 
@@ -59,9 +61,14 @@ def learn(
         # Should it go on later, then from the state before this.
         model.logger.dump(model.num_timesteps)
         return
+    except Exception as error:
+        # Weights that are not finite show first as an error from deep inside of a distribution.
+        health.require_finite_weights(model, error)
+        raise
     finally:
         for name in (*places, "dump_logs"):
             vars(model).pop(name, None)
+    health.require_finite_losses(model)
     # The algorithm dumps at its own interval; what came after the last dump is kept too.
     model.logger.dump(model.num_timesteps)
     boundary(model.num_timesteps)
@@ -71,6 +78,7 @@ def _after(
     boundary: Callable[[int], bool], model: BaseAlgorithm, call: Callable[..., Any]
 ) -> Callable[..., Any]:
     def checked(*args: Any, **keywords: Any) -> Any:
+        health.require_finite_losses(model)
         if not boundary(model.num_timesteps):
             raise _Stop
         return call(*args, **keywords)

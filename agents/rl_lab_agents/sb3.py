@@ -18,7 +18,7 @@ from rl_lab.agent import Listener, TracedPolicy, Training
 from rl_lab.environments import CheckedEnv, require_supported
 from rl_lab.errors import BadInput, LabError
 from rl_lab.states import State
-from rl_lab_agents import acting, hooks, hyperparameters, learning, remembering, renewing
+from rl_lab_agents import acting, health, hooks, hyperparameters, learning, remembering, renewing
 from rl_lab_agents.naming import resolve
 from rl_lab_agents.schedules import Schedule
 
@@ -165,7 +165,8 @@ class Sb3Agent:
             self._restored = None
 
     def state(self) -> State:
-        """Everything that learning depends on, as it is at a boundary."""
+        """Everything that learning depends on, as it is at a boundary; refused if not finite."""
+        health.require_finite_weights(self._model)
         counters = {"updates": self._updates, "counts": self._counts}
         return remembering.capture(self._model, counters, self._rows_written())
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from rl_lab.checkpoints import layout
@@ -28,39 +27,30 @@ class Keep:
     every_steps: int
 
 
-def prune(root: Path, keep: Keep) -> list[str]:
+def prune(root: Path, keep: Keep, scores: Mapping[int, float]) -> list[str]:
     """Delete the checkpoints that need not stay.
+
+    Args:
+        root: The run's folder of checkpoints.
+        keep: Which must stay.
+        scores: Step -> how well the policy of that step did, where that is known.
 
     Returns:
         What could not be deleted, as sentences; none of it matters for the training.
     """
     found = steps(root)
     kept = set(found[-keep.last :])
-    if keep.best and (best := _best(root, found)) is not None:
-        kept.add(best)
+    scored = [step for step in found if step in scores]
+    if keep.best and scored:
+        # Of equals the later one, which has learned from more.
+        kept.add(max(scored, key=lambda step: (scores[step], step)))
     if keep.every_steps:
         kept |= _spaced(found, keep.every_steps)
-    complaints = [
+    return [
         complaint
         for step in found
         if step not in kept and (complaint := _delete(root / layout.folder_name(step)))
     ]
-    return complaints
-
-
-def _best(root: Path, found: list[int]) -> int | None:
-    scores = {step: _score(root / layout.folder_name(step)) for step in found}
-    scored = {step: score for step, score in scores.items() if math.isfinite(score)}
-    # Of equals the later one, which has learned from more.
-    return max(scored, key=lambda step: (scored[step], step), default=None)
-
-
-def _score(folder: Path) -> float:
-    try:
-        score = json.loads((folder / layout.MANIFEST).read_bytes()).get("score")
-    except (OSError, ValueError, AttributeError):
-        return math.nan
-    return float(score) if isinstance(score, int | float) else math.nan
 
 
 def _spaced(found: list[int], every_steps: int) -> set[int]:

@@ -112,12 +112,11 @@ def opened(folder: Path, expected: Mapping[str, Any]) -> Checkpoint:
 
     Raises:
         Damaged: Anything about it is wrong.
+        BadInput: It is of another format version.
     """
     try:
         manifest = json.loads((folder / layout.MANIFEST).read_bytes())
-        version = manifest["format_version"]
-        if manifest["format"] != layout.FORMAT or version != layout.FORMAT_VERSION:
-            raise Damaged(folder, f"has format_version {version!r}, not {layout.FORMAT_VERSION}")
+        _require_readable(folder, manifest)
         if manifest["seal"] != layout.seal(manifest):
             raise Damaged(folder, f"has a {layout.MANIFEST} that was changed")
         for key, value in expected.items():
@@ -131,6 +130,18 @@ def opened(folder: Path, expected: Mapping[str, Any]) -> Checkpoint:
         text = f"{type(error).__name__}: {error}"
         raise Damaged(folder, f"has an unreadable {layout.MANIFEST} ({text})") from error
     return Checkpoint(folder, manifest)
+
+
+def _require_readable(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse other formats aloud: to go on from an older checkpoint would lose work unasked."""
+    version = manifest["format_version"]
+    if manifest["format"] == layout.FORMAT and version == layout.FORMAT_VERSION:
+        return
+    raise BadInput(
+        f"checkpoint {folder} has format_version {version!r}",
+        f"version {layout.FORMAT_VERSION}, the one this rl-lab reads",
+        "Use the version of rl-lab that made it, or delete the run to train it again.",
+    )
 
 
 def _verify(folder: Path, name: str, sealed: Mapping[str, Any]) -> None:

@@ -60,7 +60,7 @@ def write(
             "step": step,
             **facts,
             "rings": rings,
-            "files": writer.sealed,
+            "files": dict(writer.sealed),
         }
         manifest["seal"] = layout.seal(manifest)
         writer.put(layout.MANIFEST, _same(json.dumps(manifest, indent=1).encode()))
@@ -99,10 +99,15 @@ def _make_way(final: Path) -> None:
         opened(final, {})
         os.rename(final, final.with_name(f"{layout.TRASH}{final.name}-{os.getpid()}"))
         return
+    set_aside(final)
+
+
+def set_aside(folder: Path) -> None:
+    """Give a damaged checkpoint a name under which it is not looked for; it is never deleted."""
     number = 1
-    while (aside := final.with_name(f"{layout.DAMAGED}{final.name}-{number}")).exists():
+    while (aside := folder.with_name(f"{layout.DAMAGED}{folder.name}-{number}")).exists():
         number += 1
-    os.rename(final, aside)
+    os.rename(folder, aside)
 
 
 class _Writer:

@@ -14,7 +14,7 @@ from rl_lab.cli.options import Options
 from rl_lab.drift.reference import Settings, require_valid
 from rl_lab.environments import Anchors, EnvironmentRecipe
 from rl_lab.errors import BadInput, closest
-from rl_lab.training.plan import RunPlan
+from rl_lab.training.plan import CheckpointSettings, RunPlan
 
 _AGENT_FACTS = ("_target_", "name", "action_spaces", "settings")
 
@@ -72,6 +72,8 @@ def plan(words: Sequence[str], options: Options) -> Job:
         training=training,
         seed=seed,
         recipe_hash=code,
+        checkpoint=_checkpoint(data["checkpoint"], training.steps),
+        answer_within_s=typed.value(data["answer_within_s"], float, "answer_within_s"),
         config=resolved,
         config_text=config.to_yaml(resolved),
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
@@ -218,6 +220,19 @@ def environment(
     imports = typed.value(data.pop("imports", []), tuple[str, ...], "env.imports")
     recipe = typed.build(EnvironmentRecipe, data, "env")
     return recipe, typed.build(Anchors, anchors, "env.anchors") if anchors else None, imports
+
+
+def _checkpoint(data: Mapping[str, Any], steps: int) -> CheckpointSettings:
+    data = dict(data)
+    if data.get("every_steps") is None:
+        data["every_steps"] = max(1, steps // 10)
+    settings = typed.build(CheckpointSettings, data, "checkpoint")
+    for name in ("every_steps", "keep_last"):
+        typed.positive(getattr(settings, name), f"checkpoint.{name}")
+    for name in ("every_s", "keep_every_steps"):
+        if (number := getattr(settings, name)) < 0:
+            raise BadInput(f"checkpoint.{name}={number}", "a number of at least 0")
+    return settings
 
 
 def _training(data: Mapping[str, Any]) -> Training:

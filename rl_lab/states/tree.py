@@ -2,8 +2,10 @@
 
 Encoding walks instances through their attributes. Decoding never makes an instance of a class
 that a file names: it writes into objects that exist already, made by the same code as the stored
-ones. What is neither plain data nor such an object (a function, a simulator's handle) is left as
-it is; whether that suffices for an environment is what its probe finds out.
+ones. A class may name attributes that are `not_checkpointed`, or write its instances down itself
+(`checkpoint_state`, `restore_checkpoint_state`). What is neither plain data nor such an object (a
+function, a simulator's handle) is left as it is; whether that suffices for an environment is what
+its probe finds out.
 """
 
 from __future__ import annotations
@@ -152,6 +154,7 @@ def _space(value: gymnasium.Space[Any], walk: _Walk, path: str) -> Any:
 
 _Encoder = Callable[[Any, _Walk, str], Any]
 _ENCODERS: tuple[tuple[Any, _Encoder], ...] = (
+    (gymnasium.Space, _space),  # before mappings, of which a Dict space is one
     (np.ndarray, _array),
     (np.generic, _scalar),
     (Mapping, _mapping),
@@ -163,7 +166,6 @@ _ENCODERS: tuple[tuple[Any, _Encoder], ...] = (
     (np.random.Generator, _generator),
     (np.random.RandomState, _random_state),
     (random.Random, _python_random),
-    (gymnasium.Space, _space),
 )
 
 
@@ -182,8 +184,9 @@ def _object(value: Any, walk: _Walk, path: str) -> Any:
     if callable(own):
         return {"$own": _encode(own(), walk, path), "class": class_name(value)}
     attributes = {}
+    left_out = _LEFT_OUT.union(getattr(kind, "not_checkpointed", ()))
     for name, attribute in vars(value).items():
-        if name in _LEFT_OUT:
+        if name in left_out:
             continue
         try:
             attributes[name] = _encode(attribute, walk, f"{path}.{name}")

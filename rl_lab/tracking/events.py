@@ -24,6 +24,9 @@ Plain = str | bool | int | float
 # Category -> chart title -> (kind, tags), see `EventWriter.layout`.
 Layout = Mapping[str, Mapping[str, tuple[str, Sequence[str]]]]
 
+# A file's name and a number of bytes in it, see `EventWriter.place`.
+Place = tuple[str, int]
+
 _numbers = itertools.count()
 
 
@@ -35,16 +38,27 @@ class EventWriter:
 
     Args:
         folder: Where the file goes; made if need be.
+        after: Go on in an earlier writer's file after this `place`, forgetting what follows.
 
     Raises:
         Failed: The folder cannot be written to.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._file = _new_event_file(folder)
+    def __init__(self, folder: Path, after: Place | None = None) -> None:
+        file = None if after is None else _reopened(folder, *after)
+        self._file = file or _new_event_file(folder)
         self._path = folder
         self._records = RecordWriter(self._file)
-        self._write(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
+        if file is None:
+            self._write(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def place(self) -> Place | None:
+        """The file's name and its bytes so far, all on the disk; None where nothing is written."""
+        try:
+            files.sync(self._file.fileno())
+            return Path(self._file.name).name, os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            raise files.cannot_write(self._path, error) from error
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add one point to each of some curves.
@@ -154,6 +168,10 @@ class NullWriter(EventWriter):
     def _add(self, step: int, values: list[Any]) -> None:
         pass
 
+    def place(self) -> Place | None:
+        """Nothing is written."""
+        return None
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -170,6 +188,21 @@ def _new_event_file(folder: Path) -> IO[bytes]:
                 continue
     except OSError as error:
         raise files.cannot_write(folder, error) from error
+
+
+def _reopened(folder: Path, name: str, size: int) -> IO[bytes] | None:
+    """An earlier file cut to a size, other event files being gone; None where it is too short."""
+    path = folder / name
+    try:
+        for other in folder.glob("events.out.tfevents.*"):
+            if other.name != name:
+                other.unlink()
+        if not path.is_file() or path.stat().st_size < size:
+            return None
+        os.truncate(path, size)
+        return path.open("ab")
+    except OSError as error:
+        raise files.cannot_write(path, error) from error
 
 
 def _value(tag: str, **content: Any) -> Any:

@@ -19,15 +19,18 @@ class MetricsLog:
 
     Args:
         folder: The run folder; made if need be.
+        after: Go on after this `place`, forgetting what follows; None keeps all whole lines.
 
     Raises:
         Failed: The folder cannot be written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, after: int | None = None) -> None:
         self._path = folder / paths.RUN_METRICS
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if after is not None and self._path.exists():
+                os.truncate(self._path, min(after, self._path.stat().st_size))
             _drop_half_line(self._path)
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
@@ -45,6 +48,14 @@ class MetricsLog:
         try:
             self._file.write(json.dumps(point, allow_nan=False) + "\n")
             self._file.flush()
+        except OSError as error:
+            raise files.cannot_write(self._path, error) from error
+
+    def place(self) -> int:
+        """Bytes so far; all of them are on the disk when this returns."""
+        try:
+            files.sync(self._file.fileno())
+            return self._path.stat().st_size
         except OSError as error:
             raise files.cannot_write(self._path, error) from error
 

@@ -14,6 +14,27 @@ from rl_lab.training.callbacks import Callback
 
 
 @dataclasses.dataclass(frozen=True)
+class CheckpointSettings:
+    """When a run's state is saved, and which of these checkpoints stay. None of it moves a result.
+
+    Attributes:
+        every_steps: Environment steps between two checkpoints.
+        every_s: Also after so much wall time, in seconds; 0: never.
+        keep_last: So many of the newest stay.
+        keep_best: Also the one with the best mean return on the selection seeds.
+        keep_every_steps: Also one after every so many steps; 0: none.
+        keep_replay_buffer: Whether the final checkpoint has the replay buffer.
+    """
+
+    every_steps: int
+    every_s: float
+    keep_last: int
+    keep_best: bool
+    keep_every_steps: int
+    keep_replay_buffer: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class RunPlan:
     """Everything that a run is.
 
@@ -34,6 +55,8 @@ class RunPlan:
         snapshots: Whether to keep the frozen policy of every selection.
         callbacks: Who may end the training early, by name.
         monitoring: Statistics of its own world that each final policy gets.
+        checkpoint: How the state is saved.
+        answer_within_s: How long one step of an environment may take; 0 is for ever.
     """
 
     folder: Path
@@ -52,6 +75,8 @@ class RunPlan:
     snapshots: bool
     callbacks: Mapping[str, Callback]
     monitoring: Settings
+    checkpoint: CheckpointSettings
+    answer_within_s: float
 
     def make_env(self) -> Any:
         """One fresh environment of the recipe."""

@@ -1,28 +1,37 @@
-"""The agent's listener: metrics, heartbeats, selection of the best snapshot, costs."""
+"""The agent's listener: metrics, heartbeats, checkpoints, selection, reasons to end."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import math
-import statistics
-import sys
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 import rl_lab
-from rl_lab import checkpoints, episodes, frozen_policy, paths, provenance, runs, seeding
+from rl_lab import checkpoints, frozen_policy, provenance, runs, seeding, states
 from rl_lab.agent import Agent, TracedPolicy
 from rl_lab.drift.accompanying import accompany
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
+from rl_lab.states import State
+from rl_lab.states.strategies import RESET
 from rl_lab.tracking import EventWriter, MetricsLog, NullWriter, tags
+from rl_lab.training import card
 from rl_lab.training.callbacks import Moment
+from rl_lab.training.costs import Clock
+from rl_lab.training.keeper import Keeper
 from rl_lab.training.plan import RunPlan
+from rl_lab.training.selecting import Selection
+from rl_lab.training.starting import Start
 
 Freeze = Callable[[TracedPolicy, Mapping[str, Any]], FrozenPolicy]
 _HEARTBEAT_S = 0.5
-_STEP_LIMIT = 100_000  # of a selection episode in an environment without a limit of its own
+# The part of a checkpoint's state that is the run's, beside those of the agent.
+RUN = "run"
 
 
 class Recorder:
@@ -32,7 +41,9 @@ class Recorder:
         plan: The run.
         agent: Who learns.
         freeze: Turns the agent's policy into a frozen one.
+        begun: How the run begins; from a checkpoint, agent and run are put back to it.
         on_progress: Told about progress a few times per second.
+        tell: Told what a user should know, a line at a time.
     """
 
     def __init__(
@@ -40,24 +51,41 @@ class Recorder:
         plan: RunPlan,
         agent: Agent,
         freeze: Freeze,
+        begun: Start,
         on_progress: Callable[[Progress], None],
+        tell: Callable[[str], None],
     ) -> None:
         self._plan, self._agent, self._freeze, self._on_progress = plan, agent, freeze, on_progress
-        self._log = MetricsLog(plan.folder)
-        self._events = EventWriter(plan.folder) if plan.tensorboard else NullWriter()
-        self._start = self._beat = time.monotonic()
-        self._cpu_start = time.process_time()
-        self._step = 0
+        self._begun, self._tell = begun, tell
+        self._keeper = Keeper(plan, begun, tell)
+        self._selection = Selection(plan)
+        self._clock = Clock()
+        self._beat = time.monotonic()
+        self._step = self._begun_at = 0
         self._return: float | None = None
-        self._selection: list[dict[str, float]] = []
-        self._best = (-math.inf, 0)
-        every = plan.training.selection_every_steps
-        self._every = self._next_selection = every if every > 0 else sys.maxsize
-        self._selection_s = self._reference_s = 0.0
+        self._reference_s = 0.0
         self._no_reference = ""
         self._latest: dict[str, float] = {}
+        self._digest: str | None = None
+        # Where environments cannot be put back, new ones must not get old observations.
+        self._renew = begun.checkpoint is not None and begun.verdict.strategy == RESET
         self.ended: str | None = None
         self.stopped = self.finished = False
+        places = self._restore() if begun.checkpoint else {}
+        self._log = MetricsLog(plan.folder, places.get("metrics"))
+        self._events: EventWriter = NullWriter()
+        if plan.tensorboard:
+            self._events = EventWriter(plan.folder, places.get("events"))
+
+    @property
+    def step(self) -> int:
+        """Environment steps at the latest boundary."""
+        return self._step
+
+    @property
+    def saved_step(self) -> int | None:
+        """Where the same command would go on; None is the beginning."""
+        return self._keeper.step
 
     def __enter__(self) -> Recorder:
         return self
@@ -70,25 +98,36 @@ class Recorder:
         """Keep one log point."""
         self._return = values.get(tags.EPISODE_RETURN, self._return)
         self._latest.update(values)
-        self._log.append(step, time.monotonic() - self._start, values)
+        self._log.append(step, self._clock.seconds(), values)
         self._events.scalars(step, values)
         self._heartbeat(step)
 
     def boundary(self, step: int) -> bool:
-        """Evaluate the weights where that is due; False once the training is to end."""
+        """Save the state, then evaluate the weights, where it is due; False ends the training.
+
+        In this order the same boundary can be gone through again after an interruption: what was
+        saved is the state before the evaluation.
+        """
         self._step = step
-        while step >= self._next_selection and not self.stopped:
-            self._next_selection += self._every
-            if step < self._next_selection:
-                self._select(step)
+        if self._renew:
+            self._renew = False
+            self._agent.renew_environments(seeding.renewal_seed(self._plan.seed, step))
+        final = step >= self._plan.training.steps
+        if self._keeper.due(step, self.stopped) and (self.stopped or not final):
+            self._keeper.before(step, self._agent)
+            self._keeper.save(step, self._state(), self._selection.scores())
+        if self.stopped:
+            return False
+        if self._selection.due(step):
+            self.metrics(step, self._selection.evaluate(step, self._frozen(step)))
         self._heartbeat(step)
         if self.ended is None:
             self.ended = self._reason_to_end(step)
-        return not self.stopped and self.ended is None
+        return self.ended is None
 
     def _reason_to_end(self, step: int) -> str | None:
         """What ends the training before its steps are done; None goes on."""
-        seconds = time.monotonic() - self._start
+        seconds = self._clock.seconds()
         limit = self._plan.training.seconds
         if limit is not None and seconds >= limit:
             return f"training.seconds={limit:g} of wall time are over"
@@ -98,36 +137,44 @@ class Recorder:
         def log(values: Mapping[str, float]) -> None:
             self.metrics(step, values)
 
-        moment = Moment(step, seconds, self._latest, self._selection, log, self._agent)
+        points = self._selection.points
+        moment = Moment(step, seconds, self._latest, points, log, self._agent)
         for name, callback in self._plan.callbacks.items():
             if reason := callback(moment):
                 return f"{name}: {reason}"
         return None
 
     def finish(self) -> None:
-        """Freeze the final policy and keep the agent."""
+        """Freeze the final policy and leave the final checkpoint."""
         policy = self._frozen(self._step)
         frozen_policy.save(policy, self._plan.folder / "policy")
-        if not self._selection:
+        if not self._selection.points:
             frozen_policy.save(policy, self._plan.folder / "best")
         self._accompany()
-        self._keep()
-        scores = {tags.BEST_RETURN: self._best[0]} if self._selection else {}
-        self._events.hparams(_hyperparameters(self._plan), scores)
+        state = self._state()
+        self._digest = checkpoints.digest(state, states.ALL)
+        self._keeper.finish(self._step, state)
+        scores = {tags.BEST_RETURN: self._selection.best[0]} if self._selection.points else {}
+        self._events.hparams(card.hyperparameters(self._plan), scores)
         self.finished = True
 
-    def _keep(self) -> None:
-        """Leave the final checkpoint, from which another training can go on."""
+    def _state(self) -> State:
+        """The agent's state and the run's."""
         state = self._agent.state()
-        plan = self._plan
-        facts = {
-            "recipe_hash": plan.recipe_hash,
-            "seed": plan.seed,
-            "environment": plan.environment.to_data(),
-            "agent": plan.agent,
-            "versions": provenance.versions(),
+        arrays: dict[str, np.ndarray] = {}
+        run = {
+            "step": self._step,
+            "ended": self.ended,
+            "return": self._return,
+            "latest": self._latest,
+            "selection": self._selection.state(),
+            "keeper": self._keeper.state(),
+            "callbacks": self._callback_states(arrays),
+            "places": {"metrics": self._log.place(), "events": self._events.place()},
+            "clock": {**self._clock.state(), "selection_seconds": self._selection.seconds},
         }
-        checkpoints.write(plan.folder / paths.CHECKPOINTS, self._step, state, facts, {})
+        data = {**state.data, RUN: states.encode(run, arrays, RUN)}
+        return dataclasses.replace(state, data=data, arrays={**state.arrays, **arrays})
 
     def _accompany(self) -> None:
         """Give the policies the statistics of their own world."""
@@ -136,32 +183,32 @@ class Recorder:
         self._no_reference = accompany(folders, self._plan.make_env, self._plan.monitoring)
         self._reference_s = time.monotonic() - start
 
-    def _select(self, step: int) -> None:
-        start = time.monotonic()
-        policy = self._frozen(step)
-        seeds = seeding.selection_seeds(self._plan.seed, self._plan.training.selection_episodes)
-        returns, lengths = zip(*(self._episode(policy, seed) for seed in seeds), strict=True)
-        mean = statistics.fmean(returns)
-        self._selection.append({"step": step, "mean_return": mean})
-        length = statistics.fmean(lengths)
-        values = {tags.SELECTION_RETURN: mean, tags.SELECTION_LENGTH: length}
-        self.metrics(step, values)
-        if self._plan.snapshots:
-            frozen_policy.save(policy, paths.snapshot_folder(self._plan.folder, step))
-        # At equal return the later snapshot has learned from more.
-        if mean >= self._best[0]:
-            self._best = (mean, step)
-            frozen_policy.save(policy, self._plan.folder / "best")
-        self._selection_s += time.monotonic() - start
+    def _callback_states(self, arrays: dict[str, np.ndarray]) -> list[Any]:
+        found = []
+        for name, callback in self._plan.callbacks.items():
+            # A function has no state; what a class keeps that cannot be written is its own affair.
+            with contextlib.suppress(states.StateMismatch):
+                kept = states.encode(callback, arrays, f"{RUN}.callbacks.{name}")
+                found.append([name, json.dumps(kept)])
+        return found
 
-    def _episode(self, policy: FrozenPolicy, seed: int) -> tuple[float, int]:
-        env = self._plan.make_env()
-        try:
-            limit = episodes.step_limit(env, _STEP_LIMIT)
-            episode = episodes.run_episode(env, policy, seed, limit)
-        finally:
-            env.close()
-        return episode.episode_return, episode.length
+    def _restore(self) -> dict[str, Any]:
+        """Put agent and run back; returns how far the files of the run are to be kept."""
+        assert self._begun.checkpoint is not None
+        state = self._begun.checkpoint.state()
+        self._agent.restore(state, states.ALL)
+        run = states.decode(state.data[RUN], state.arrays, None)
+        self._step, self.ended = run["step"], run["ended"]
+        self._begun_at = self._step
+        self._return, self._latest = run["return"], run["latest"]
+        self._selection.restore(run["selection"])
+        self._selection.seconds = run["clock"].pop("selection_seconds")
+        self._keeper.restore(run["keeper"])
+        self._clock.restore(run["clock"])
+        for name, text in run["callbacks"]:
+            states.decode(json.loads(text), state.arrays, self._plan.callbacks[name])
+        places: dict[str, Any] = run["places"]
+        return places
 
     def _frozen(self, step: int) -> FrozenPolicy:
         plan = self._plan
@@ -181,56 +228,28 @@ class Recorder:
         if now - self._beat < _HEARTBEAT_S:
             return
         self._beat = now
-        seconds = now - self._start
+        seconds = self._clock.seconds()
         progress = Progress(step, self._plan.training.steps, step / seconds, self._return, seconds)
         runs.write_progress(self._plan.folder, progress)
         self._on_progress(progress)
 
     def write_card(self, status: str, error: str | None = None) -> None:
         """Write `run.json` as things stand."""
-        plan = self._plan
-        data = {
-            "status": status,
-            "environment": plan.environment.id,
-            "agent": plan.agent,
-            "seed": plan.seed,
-            "settings": plan.settings,
-            "recipe_hash": plan.recipe_hash,
+        selection = self._selection
+        facts = {
             "steps": self._step,
-            "seconds": round(time.monotonic() - self._start, 3),
-            "selection_seconds": round(self._selection_s, 3),
+            "seconds": round(self._clock.seconds(), 3),
+            "selection_seconds": round(selection.seconds, 3),
             "reference_seconds": round(self._reference_s, 3),
             "no_reference": self._no_reference,
-            "cpu_seconds": round(time.process_time() - self._cpu_start, 3),
+            "checkpoint_seconds": round(self._keeper.seconds, 3),
+            "cpu_seconds": round(self._clock.cpu_seconds(), 3),
             "peak_memory_bytes": provenance.peak_memory_bytes(),
             **self._agent.costs(),
-            "selection": self._selection,
-            "best_step": self._best[1] if self._selection else None,
+            "selection": selection.points,
+            "best_step": selection.best[1] if selection.points else None,
             "ended": self.ended,
-            "reproducible": plan.training.seconds is None,
-            "error": error,
-            "versions": provenance.versions(),
-            "git": provenance.git_commit(),
-            "machine": provenance.machine(),
+            "state_digest": self._digest,
+            "resume": {**self._begun.card(), "from_step": self._begun_at},
         }
-        runs.write(plan.folder, data)
-
-
-def _hyperparameters(plan: RunPlan) -> dict[str, str | bool | int | float]:
-    """What a person would compare runs by."""
-    agent = {
-        k: v for k, v in plan.config["agent"].items() if k not in ("_target_", "action_spaces")
-    }
-    chosen = {"agent": agent, "training": dataclasses.asdict(plan.training), "seed": plan.seed}
-    return _flat({"env": plan.environment.id, **chosen})
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str | bool | int | float]:
-    """Nested configuration as the flat names and plain values that TensorBoard's table takes."""
-    flat: dict[str, str | bool | int | float] = {}
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float) else str(value)
-    return flat
+        card.write(self._plan, status, facts, error)

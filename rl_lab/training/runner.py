@@ -16,6 +16,8 @@ from rl_lab import files, paths, runs, seeding
 from rl_lab.agent import MakeAgent
 from rl_lab.errors import BadInput, LabError
 from rl_lab.runs import Progress
+from rl_lab.states import strategies
+from rl_lab.training import crash, starting, watching
 from rl_lab.training.plan import RunPlan
 from rl_lab.training.recorder import Freeze, Recorder
 
@@ -34,8 +36,9 @@ def train(
     freeze: Freeze,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_stop: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
-    """Train one run to its end; a complete run is left as it is.
+    """Train one run to its end, from its newest checkpoint; a complete run is left as it is.
 
     Args:
         plan: What to train.
@@ -43,6 +46,7 @@ def train(
         freeze: Turns the agent's policy into a frozen one.
         on_progress: Told about progress a few times per second.
         on_stop: Told when a signal has asked for a stop.
+        tell: Told what a user should know, a line at a time.
 
     Raises:
         BadInput: The agent refuses its settings, or another process trains here; no new folder
@@ -58,8 +62,7 @@ def train(
         raise BadInput(str(files.cannot_write(plan.folder, error))) from error
     try:
         with runs.exclusive(plan.folder, "training"):
-            runs.clear(plan.folder)
-            return _train(plan, make_agent, freeze, on_progress, on_stop)
+            return _train(plan, make_agent, freeze, on_progress, on_stop, tell)
     except BaseException as error:
         # Before the card is written there is nothing worth keeping.
         if made and (isinstance(error, BadInput) or runs.status(plan.folder) is None):
@@ -82,15 +85,19 @@ def _train(
     freeze: Freeze,
     on_progress: Callable[[Progress], None],
     on_stop: Callable[[], None],
+    tell: Callable[[str], None],
 ) -> Outcome:
     torch.set_num_threads(plan.threads)
-    agent = make_agent(plan.make_env, plan.training, seeding.training_seed(plan.seed))
+    begun = starting.start(plan, tell)
+    make_env = strategies.prepared(plan.make_env, begun.verdict.strategy)
+    agent = make_agent(make_env, plan.training, seeding.training_seed(plan.seed))
     files.write_text(plan.folder / paths.RUN_CONFIG, plan.config_text)
-    recorder = Recorder(plan, agent, freeze, on_progress)
+    recorder = Recorder(plan, agent, freeze, begun, on_progress, tell)
     recorder.write_card(runs.RUNNING)
     try:
-        with recorder, _stop_on_signal(recorder, on_stop):
-            agent.learn(plan.training.steps, recorder)
+        with recorder, _stop_on_signal(recorder, on_stop), watching.watched(plan.answer_within_s):
+            if recorder.ended is None:
+                agent.learn(plan.training.steps, recorder)
             if not recorder.stopped:
                 recorder.finish()
     except KeyboardInterrupt:
@@ -101,6 +108,7 @@ def _train(
         # On a full disk the card cannot be written either; the first error is the one to show.
         with contextlib.suppress(LabError):
             recorder.write_card(runs.FAILED, error=text)
+        crash.write(plan, error, recorder.step, recorder.saved_step, tell)
         if isinstance(error, OSError):
             raise files.cannot_write(plan.folder, error) from error
         raise

@@ -6,20 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fakes  # noqa: F401  registers environments
 import gymnasium
 import numpy as np
 import pytest
 from rl_lab_agents import sb3
 
-from rl_lab import checkpoints, environments, states
+from rl_lab import checkpoints, environments, paths, states
 from rl_lab.agent import Training
 from rl_lab.environments import EnvironmentRecipe
+from rl_lab.states import strategies
+from rl_lab.states.probing import probe
 
 WALL_CLOCK = {"time/fps", "time/time_elapsed"}
 SMALL: dict[str, Any] = {"policy_kwargs": {"net_arch": [16]}}
 ON = {**SMALL, "n_steps": 32}
 PPO = {**ON, "batch_size": 16, "n_epochs": 2}
 OFF = {**SMALL, "learning_starts": 40, "batch_size": 16, "buffer_size": 150}
+HER = {**OFF, "learning_starts": 60, "replay_buffer": {"her": {}}}
 SDE = {"use_sde": True, "sde_sample_freq": 7}
 OU = {"action_noise": {"kind": "ornstein-uhlenbeck", "std": 0.3}}
 LINEAR = {"schedule": "linear", "start": 1e-2, "end": 0.0}
@@ -62,6 +66,8 @@ CASES = [
         PLAIN,
         2,
     ),
+    (CORE + "TD3", "FakeGoal-v0", HER, PLAIN, 2),
+    (CORE + "SAC", "Pendulum-v1", {**OFF, "gamma": LINEAR}, PLAIN, 1),
     (CONTRIB + "ARS", "CartPole-v1", {"n_delta": 2}, {"normalize_observation": True}, 1),
 ]
 
@@ -71,14 +77,20 @@ def name_of(case: Any) -> str:
     return "-".join([algorithm.rpartition(".")[2], environment, *preparation, str(n_envs)])
 
 
-def agent_of(case: Any, seed: int = 0) -> sb3.Sb3Agent:
+def policy_of(algorithm: str, settings: Any) -> str:
+    if "replay_buffer" in settings:
+        return "MultiInputPolicy"
+    return "MlpLstmPolicy" if "Recurrent" in algorithm else "MlpPolicy"
+
+
+def agent_of(case: Any, seed: int = 0, strategy: str = strategies.SNAPSHOT) -> sb3.Sb3Agent:
     algorithm, environment, settings, preparation, n_envs = case
     base = Training(0, n_envs, False, False, 1, 0, 0, None, None, False)
     training = Training(**{**vars(base), **preparation})
     recipe = EnvironmentRecipe(environment, {}, (), 25)
-    policy = "MlpLstmPolicy" if "Recurrent" in algorithm else "MlpPolicy"
+    policy = policy_of(algorithm, settings)
     return sb3.make(
-        lambda: environments.make(recipe),
+        strategies.prepared(lambda: environments.make(recipe), strategy),
         training,
         seed,
         algorithm=algorithm,
@@ -149,6 +161,56 @@ def test_a_restored_agent_goes_on_as_if_nothing_had_been(case: Any, tmp_path: Pa
     log += part.log
     assert log == whole.log
     same(agent, straight)
+
+
+CONFIGURED = sorted(p.stem for p in (paths.conf_dir() / "env").glob("*.yaml") if p.stem != "any")
+NEEDS = {"LunarLander": "Box2D", "BipedalWalker": "Box2D", "-v5": "mujoco"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", CONFIGURED)
+def test_every_configured_environment(environment: str, tmp_path: Path) -> None:
+    for part, package in NEEDS.items():
+        if part in environment:
+            pytest.importorskip(package, reason=f"{environment} needs {package}")
+    env = gymnasium.make(environment)
+    discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
+    strategy = probe(lambda: gymnasium.make(environment)).strategy
+    check(CORE + ("DQN" if discrete else "SAC"), environment, OFF, strategy, tmp_path / "off")
+    check(CORE + "PPO", environment, PPO, strategy, tmp_path / "on")
+
+
+def check(algorithm: str, environment: str, settings: Any, strategy: str, folder: Path) -> None:
+    """Save in the middle of a training, and compare its end with that of the restored one."""
+    case = (algorithm, environment, settings, NORMAL, 2)
+    whole = agent_of(case, strategy=strategy)
+
+    def save(step: int) -> None:
+        if strategy == strategies.BARRIER:
+            whole.renew_environments(step)
+        checkpoints.write(folder, step, whole.state(), {}, {})
+
+    whole.learn(256, At(192, save))
+    found, _ = checkpoints.newest(folder, {})
+    assert found is not None
+    again = agent_of(case, seed=7, strategy=strategy)
+    again.restore(found.state(), states.ALL)
+    again.learn(256, Until())
+    same(again, whole)
+
+
+class At(Until):
+    """Does something once so many steps are done, and goes on."""
+
+    def __init__(self, step: int, act: Callable[[int], Any]):
+        super().__init__()
+        self.step, self.act = step, act
+
+    def boundary(self, step: int) -> bool:
+        if step >= self.step:
+            self.step = np.inf
+            self.act(step)
+        return super().boundary(step)
 
 
 def test_boundaries_are_before_the_first_step_and_after_every_update() -> None:

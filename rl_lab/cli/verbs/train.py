@@ -1,4 +1,4 @@
-"""Train one run, or with -m a sweep; a complete run is skipped.
+"""Train one run, or with -m a sweep; continues what was interrupted, skips what is complete.
 
 usage: rl-lab train [env=ID] [agent=NAME] [seed=K] [training.steps=N] [key=value ...]
        rl-lab train -m seed=0,1,2 agent=ppo,dqn       every combination, one job per core
@@ -59,12 +59,16 @@ def _single(job: Job) -> int:
     print(f"{plan.agent} on {plan.environment.id}, seed {plan.seed}: {plan.settings}")
     with progress.of_run(plan.training.steps) as on_progress:
         make_agent = planning.make_agent(job.agent)
-        outcome = runner.train(plan, make_agent, freezing.freeze, on_progress, _on_stop)
+        outcome = runner.train(plan, make_agent, freezing.freeze, on_progress, _on_stop, _tell_line)
     if outcome.status == runs.INTERRUPTED:
-        print(f"interrupted: {plan.folder}; the same command starts it again", file=sys.stderr)
+        print(f"interrupted: {plan.folder}; the same command goes on", file=sys.stderr)
         return EXIT_INTERRUPTED
     _tell(job)
     return EXIT_DONE
+
+
+def _tell_line(line: str) -> None:
+    print(f"rl-lab: {line}" if line.startswith("warning") else line, file=sys.stderr)
 
 
 def _on_stop() -> None:

@@ -1,0 +1,56 @@
+"""What a run tells about itself: `run.json`, and its row in TensorBoard's table."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from rl_lab import provenance, runs
+from rl_lab.training.plan import RunPlan
+
+
+def write(plan: RunPlan, status: str, facts: Mapping[str, Any], error: str | None) -> None:
+    """Write `run.json`.
+
+    Args:
+        plan: The run.
+        status: One of `rl_lab.runs`.
+        facts: What the training has to say.
+        error: What ended it, if anything did.
+    """
+    data = {
+        "status": status,
+        "environment": plan.environment.id,
+        "agent": plan.agent,
+        "seed": plan.seed,
+        "settings": plan.settings,
+        "recipe_hash": plan.recipe_hash,
+        **facts,
+        "reproducible": plan.training.seconds is None,
+        "error": error,
+        "versions": provenance.versions(),
+        "git": provenance.git_commit(),
+        "machine": provenance.machine(),
+    }
+    runs.write(plan.folder, data)
+
+
+def hyperparameters(plan: RunPlan) -> dict[str, str | bool | int | float]:
+    """What a person would compare runs by."""
+    agent = {
+        k: v for k, v in plan.config["agent"].items() if k not in ("_target_", "action_spaces")
+    }
+    chosen = {"agent": agent, "training": dataclasses.asdict(plan.training), "seed": plan.seed}
+    return _flat({"env": plan.environment.id, **chosen})
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str | bool | int | float]:
+    """Nested configuration as the flat names and plain values that TensorBoard's table takes."""
+    flat: dict[str, str | bool | int | float] = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float) else str(value)
+    return flat

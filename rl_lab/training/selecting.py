@@ -1,0 +1,81 @@
+"""Choosing the best snapshot of a training, on seeds that are used for nothing else."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rl_lab import episodes, frozen_policy, paths, seeding
+from rl_lab.frozen_policy import FrozenPolicy
+from rl_lab.tracking import tags
+from rl_lab.training.plan import RunPlan
+
+_STEP_LIMIT = 100_000  # of an episode in an environment without a limit of its own
+
+
+class Selection:
+    """The evaluations of a run on its selection seeds, and the best policy so far.
+
+    Args:
+        plan: The run.
+    """
+
+    def __init__(self, plan: RunPlan) -> None:
+        self._plan = plan
+        every = plan.training.selection_every_steps
+        self._every = self._next = every if every > 0 else sys.maxsize
+        self.points: list[dict[str, float]] = []
+        self.best = (-math.inf, 0)
+        self.seconds = 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether the policy is to be evaluated now; asking takes note of it."""
+        if step < self._next:
+            return False
+        self._next += (step - self._next) // self._every * self._every + self._every
+        return True
+
+    def evaluate(self, step: int, policy: FrozenPolicy) -> dict[str, float]:
+        """Evaluate a policy, and keep it where it is the best.
+
+        Returns:
+            Tag -> number, for the run's metrics.
+        """
+        start = time.monotonic()
+        seeds = seeding.selection_seeds(self._plan.seed, self._plan.training.selection_episodes)
+        returns, lengths = zip(*(self._episode(policy, seed) for seed in seeds), strict=True)
+        mean = statistics.fmean(returns)
+        self.points.append({"step": step, "mean_return": mean})
+        if self._plan.snapshots:
+            frozen_policy.save(policy, paths.snapshot_folder(self._plan.folder, step))
+        # At equal return the later snapshot has learned from more.
+        if mean >= self.best[0]:
+            self.best = (mean, step)
+            frozen_policy.save(policy, self._plan.folder / "best")
+        self.seconds += time.monotonic() - start
+        return {tags.SELECTION_RETURN: mean, tags.SELECTION_LENGTH: statistics.fmean(lengths)}
+
+    def _episode(self, policy: FrozenPolicy, seed: int) -> tuple[float, int]:
+        env = self._plan.make_env()
+        try:
+            limit = episodes.step_limit(env, _STEP_LIMIT)
+            episode = episodes.run_episode(env, policy, seed, limit)
+        finally:
+            env.close()
+        return episode.episode_return, episode.length
+
+    def scores(self) -> dict[int, float]:
+        """Step -> mean return."""
+        return {int(point["step"]): point["mean_return"] for point in self.points}
+
+    def state(self) -> dict[str, Any]:
+        """What must outlast an interruption."""
+        return {"points": self.points, "best": self.best, "next": self._next}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what outlasted one."""
+        self.points, self.best, self._next = state["points"], state["best"], state["next"]

@@ -1,0 +1,140 @@
+"""Where a training begins: at step 0, or at the newest checkpoint that is whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rl_lab import checkpoints, paths, provenance, runs
+from rl_lab.checkpoints import Checkpoint
+from rl_lab.states import probing
+from rl_lab.states.probing import Verdict
+from rl_lab.states.strategies import BARRIER
+from rl_lab.training.plan import RunPlan
+
+EXACT, EQUIVALENT = "exact", "equivalent"
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """How a training begins.
+
+    Attributes:
+        checkpoint: Where it goes on; None begins at step 0.
+        verdict: How the states of environments are kept.
+        level: EXACT: it ends as one that was never interrupted, to the last bit. EQUIVALENT:
+            all state is restored, without that promise.
+        reasons: Why not EXACT, as clauses.
+    """
+
+    checkpoint: Checkpoint | None
+    verdict: Verdict
+    level: str
+    reasons: tuple[str, ...]
+
+    def card(self) -> dict[str, Any]:
+        """The same for `run.json`."""
+        return {
+            "level": self.level,
+            "reasons": list(self.reasons),
+            "environment_state": self.verdict.strategy,
+            "environment_state_reasons": list(self.verdict.reasons),
+        }
+
+
+def made_with(threads: int) -> dict[str, Any]:
+    """What must be the same for equal bits."""
+    machine = provenance.machine()
+    return {
+        "versions": provenance.versions(),
+        "system": machine["system"],
+        "processor": machine["processor"],
+        "threads": threads,
+    }
+
+
+def start(plan: RunPlan, tell: Callable[[str], None]) -> Start:
+    """Find where to begin, and take away what came after that.
+
+    Args:
+        plan: The run; its folder is held by this process.
+        tell: Told what a user should know, a line at a time.
+    """
+    root = plan.folder / paths.CHECKPOINTS
+    checkpoints.clean(root)
+    expected = {"recipe_hash": plan.recipe_hash, "seed": plan.seed}
+    found, skipped = checkpoints.newest(root, expected)
+    for damage in skipped:
+        tell(f"skipped {damage.folder.name}: it {damage.reason}; set aside as damaged-*")
+        checkpoints.set_aside(damage.folder)
+    if found is None:
+        runs.clear(plan.folder)
+        begun = _judged(None, probing.probe(plan.make_env), plan)
+    else:
+        begun = _judged(found, Verdict(**_tuples(found.manifest["verdict"])), plan)
+        _put_back(found, plan.folder)
+        tell(f"continuing from step {found.step} of {plan.training.steps}")
+    _tell_level(plan, begun, tell)
+    return begun
+
+
+def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {**data, "reasons": tuple(data["reasons"])}
+
+
+def _judged(found: Checkpoint | None, verdict: Verdict, plan: RunPlan) -> Start:
+    reasons = []
+    if not verdict.exact:
+        reasons.append(f"the environment does not repeat itself ({verdict.reasons[-1]})")
+    if plan.training.seconds is not None:
+        reasons.append("training.seconds ends it by the clock")
+    if found is not None:
+        reasons += found.manifest["reasons"]
+        reasons += _changes(found.manifest["made_with"], made_with(plan.threads))
+    # A reason that an earlier attempt had holds for all that follow.
+    unique = tuple(dict.fromkeys(reasons))
+    return Start(found, verdict, EQUIVALENT if unique else EXACT, unique)
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    old = {**before, **before["versions"]}
+    new = {**now, **now["versions"]}
+    names = [k for k in dict.fromkeys([*old, *new]) if k != "versions"]
+    return [
+        f"{name} was {old.get(name, 'absent')} and is {new.get(name, 'absent')}"
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _tell_level(plan: RunPlan, begun: Start, tell: Callable[[str], None]) -> None:
+    if begun.verdict.strategy == BARRIER:
+        tell(
+            "episodes cannot be gone on with in this environment: all are cut short every "
+            f"{plan.checkpoint.every_steps} steps (checkpoint.every_steps), interrupted or not"
+        )
+    if begun.level == EQUIVALENT:
+        tell(f"resume: equivalent, not exact, as {'; '.join(begun.reasons)}")
+    elif begun.checkpoint is not None:
+        tell(f"resume: exact (environments by {begun.verdict.strategy})")
+
+
+def _put_back(found: Checkpoint, run: Path) -> None:
+    """Bring the run's other files to where they were when the checkpoint was taken."""
+    for path in run.glob(".*"):  # half-written files of a killed process
+        path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+    for name in (*runs.POLICIES.values(), paths.PROGRESS):
+        path = run / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    best = found.folder / "best"
+    if best.is_dir():
+        temporary = run / f".best-{os.getpid()}"
+        shutil.copytree(best, temporary)
+        os.rename(temporary, run / "best")
+    for snapshot in paths.snapshots(run):
+        if int(snapshot.name.rpartition("-")[2]) > found.step:
+            shutil.rmtree(snapshot)

@@ -120,7 +120,7 @@ def scaling(folder: Path) -> None:
     policy = freezing.freeze(agent.policy(), facts(environment))
     frozen_policy.save(policy, folder)
     entrant = plan.Entrant("ppo", 0, folder, policy.card, None)
-    tasks = plan.tasks([entrant], range(2_000), None, (), ())
+    tasks = plan.tasks([entrant], range(2_000))
     engine = workers.Engine(reuse=True, step_limit=1000, step_timeout_s=60.0, imports=())
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(3):

@@ -15,7 +15,7 @@ from rl_lab.errors import BadInput
 TRAINING_SEED_LIMIT = 1_000_000
 SEEDS_PER_RUN = 1_000
 _SELECTION_BLOCK = 1_000_000_000
-_EVALUATION_BLOCK = 2_000_000_000
+FIRST_EVALUATION_SEED = 2_000_000_000
 _REFERENCE_BLOCK = 3_000_000_000
 _EVALUATION_SEED_LIMIT = 10_000
 _SEEDS_PER_EVALUATION = 100_000
@@ -109,5 +109,5 @@ def evaluation_seeds(
             f"a whole number from 1 to {_SEEDS_PER_EVALUATION}",
             "Ask for at least one episode; 50 is the default.",
         )
-    first = _EVALUATION_BLOCK + root_seed * _SEEDS_PER_EVALUATION
+    first = FIRST_EVALUATION_SEED + root_seed * _SEEDS_PER_EVALUATION
     return list(range(first, first + episodes))

@@ -230,6 +230,27 @@ def times(contestants: Sequence[str]) -> dict[str, Any]:
             "load_s": 0.01234,
             "graph_bytes": 45_678,
             "parameters": 9_155,
+            "distribution": {
+                "percent": [0, 50, 90, 99, 99.9, 100],
+                "us": [p50 * k for k in (0.5, 1, 1.375, 2.25, 9, 31)],
+            },
+            "server": {
+                "service_us": p50,
+                "batching": 1,
+                "max_rate_per_s": 0.9e6 / p50,
+                "max_load": 0.9,
+                "limited_by": "deadline",
+                "levels": [
+                    {"load": load / 10, "rate_per_s": load * 1e5 / p50, "p99_us": p50 * 1.8**load}
+                    for load in range(1, 10)
+                ],
+            },
+            "offline": {
+                "batch_sizes": [2**k for k in range(13)],
+                "decisions_per_s": [1e6 / p50 * 2**k / (1 + 2**k / 99) for k in range(13)],
+                "max_decisions_per_s": 9.9e7 / p50,
+                "knee": 1024,
+            },
             "deadline_us": 20_000.0,
             "deadline_miss_rate": 0.0,
         }

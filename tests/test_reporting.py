@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -88,8 +89,26 @@ def test_the_verdict_and_the_command_are_there_word_for_word(folder: Path) -> No
     page = report(folder)
     assert page.all("p", **{"class": "sentence"})[0][1] == scores["verdict"]
     assert page.all("pre", **{"class": "command"})[0][1] == scores["command"]
-    links = [attrs["href"] for attrs, _ in page.all("a") if not str(attrs["href"]).startswith("#")]
-    assert links == ["episodes.csv", "scores.json", "speed.json"]
+
+
+def test_the_records_can_be_taken_from_the_page(folder: Path) -> None:
+    fake.build(folder, fake.names(2))
+    for attrs, _ in report(folder).all("a"):
+        href, name = str(attrs["href"]), str(attrs.get("download", ""))
+        if href.startswith("#"):
+            continue
+        head, _, content = href.partition(";base64,")
+        data = base64.b64decode(content)
+        if name.endswith(".gz"):
+            assert head == "data:application/gzip"
+            data, name = gzip.decompress(data), name.removesuffix(".gz")
+        assert data == (folder / name).read_bytes()
+    saved = [attrs["download"] for attrs, _ in report(folder).all("a") if "download" in attrs]
+    assert [str(name).removesuffix(".gz") for name in saved] == [
+        "episodes.csv",
+        "scores.json",
+        "speed.json",
+    ]
 
 
 def test_hostile_names_stay_text(folder: Path) -> None:

@@ -176,6 +176,6 @@ def test_colours_have_the_contrast_that_wcag_asks_for() -> None:
         for name in ("ink", "muted", "accent"):
             for ground in ("page", "card", "faint"):
                 assert contrast(colour[name], colour[ground]) >= 4.5, (name, ground)
-        for name in ("s0", "s1", "s2", "s3"):
+        for name in ("s0", "s1", "s2", "s3", "s4", "s5"):
             assert contrast(colour[name], colour["card"]) >= 3.0, name
             assert contrast(colour[name], colour["on-spot"]) >= 4.5, name

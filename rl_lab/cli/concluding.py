@@ -82,6 +82,7 @@ def conclude(
     for contestant in scores["contestants"]:
         mine = [e for e in request.contestants if e.contestant == contestant["name"]]
         contestant["runs"] = [str(e.run) for e in mine if e.run]
+        contestant["commands"] = _commands(mine)
         contestant["policies"] = [str(e.folder) for e in mine]
     scores |= {"command": request.command, "versions": versions()}
     files.write_json(request.folder / paths.SCORES, scores)
@@ -123,6 +124,12 @@ def _contestant(entrants: Sequence[Entrant]) -> Contestant:
         training_seeds=tuple(e.training_seed for e in entrants),
         training=_training_costs([runs.read(e.run) for e in entrants if e.run]),
     )
+
+
+def _commands(entrants: Sequence[Entrant]) -> list[str]:
+    """What trains these again, as far as their runs know it."""
+    found = [runs.read(entrant.run).get("command") for entrant in entrants if entrant.run]
+    return [str(command) for command in found if command]
 
 
 def _training_costs(cards: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ def plan(words: Sequence[str], options: Options) -> Job:
     """
     _require_tuned_file(words, options)
     _require_one_id(words)
+    command = shlex.join(["rl-lab", "train", *words])
     words = [_free_key(word) for word in with_registered_environment(words, options)]
     data = config.compose("train", words, options)
     recipe, anchors, imports = environment(data["env"])
@@ -78,6 +80,7 @@ def plan(words: Sequence[str], options: Options) -> Job:
         config_text=config.to_yaml(resolved),
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
         threads=threads,
+        command=command,
         snapshots=typed.value(data["snapshots"], bool, "snapshots"),
         callbacks=callbacks,
         monitoring=monitoring(data["monitoring"]),

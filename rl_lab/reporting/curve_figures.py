@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl_lab.reporting import curves, lines, text
+from rl_lab.reporting.arranging import Line, arranged, size_of
 from rl_lab.reporting.curves import Band, Curve
-from rl_lab.reporting.figures import Figure, Key, Missing, Panel, distinct, looks, short
+from rl_lab.reporting.figures import Figure, Missing, distinct, looks, short
 from rl_lab.reporting.lines import Axes, Series, Tick
 from rl_lab.reporting.stored import Data, Evaluation, block, levels_of, reason
 
-_TOGETHER_SIZE = (420, 270)
-_MULTIPLE_SIZE = (320, 200)
 _MOST_LABELS = 6
 _HOW_CURVES = (
     "the line is the mean over training seeds, the band runs from the lowest to the highest; dots"
@@ -24,16 +22,6 @@ _HOW = {
     "steps": f"{_HOW_CURVES} Further left is learning from less experience.",
     "seconds": f"{_HOW_CURVES} Further left is learning in less time on the training machine.",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """A contestant's line with what to call it."""
-
-    name: str
-    series: Series
-    text: str
-    value: str = ""
 
 
 def learning(evaluation: Evaluation) -> list[Figure]:
@@ -74,8 +62,8 @@ def _learning(
         unit, label = text.seconds_unit(max(line.series.x[-1] for line in drawn))
         label = f"{label} of training"
     series = [line.series for line in drawn]
-    axes = lines.axes(series, label, "training return", _size(series), unit)
-    return _arranged(figure, drawn, axes, f"learning-{along}")
+    axes = lines.axes(series, label, "training return", size_of(series), unit)
+    return arranged(figure, drawn, axes, f"learning-{along}")
 
 
 def _learning_line(name: str, band: Band, look: str) -> Line:
@@ -110,7 +98,7 @@ def robustness(evaluation: Evaluation) -> Figure:
     if not drawn:
         return figure
     axes = _robustness_axes(evaluation, [line.series for line in drawn])
-    return _arranged(figure, drawn, axes, "robustness")
+    return arranged(figure, drawn, axes, "robustness")
 
 
 def _number(value: Any) -> float:
@@ -147,7 +135,7 @@ def _robustness_axes(evaluation: Evaluation, drawn: Sequence[Series]) -> Axes:
         label,
         "score",
         references=((0.0, "random"), (1.0, "solved")),
-        size=_size(drawn),
+        size=size_of(drawn),
     )
 
 
@@ -160,40 +148,3 @@ def _thinned(values: Mapping[float, Any]) -> list[tuple[float, Any]]:
     kept = known[:-1:step]
     last_gap = (known[-1][0] - kept[-1][0]) / (known[-1][0] - known[0][0])
     return [*(kept if last_gap > 0.1 else kept[:-1]), known[-1]]
-
-
-def _together(drawn: Sequence[Series]) -> bool:
-    """Whether one chart can hold them all, each with a look of its own."""
-    return len({series.look for series in drawn}) == len(drawn)
-
-
-def _size(drawn: Sequence[Series]) -> tuple[int, int]:
-    return _TOGETHER_SIZE if _together(drawn) else _MULTIPLE_SIZE
-
-
-def _arranged(figure: Figure, drawn: Sequence[Line], axes: Axes, key: str) -> Figure:
-    """All lines in one chart where they can be told apart, else one chart each."""
-    series = [line.series for line in drawn]
-    shared = {line.value for line in drawn}
-    if len(drawn) > 1 and len(shared) == 1 and any(shared):
-        figure = dataclasses.replace(figure, how=f"{figure.how} Each shows {shared.pop()}.")
-        drawn = [dataclasses.replace(line, value="") for line in drawn]
-    if _together(series):
-        words = ". ".join(line.text for line in drawn)
-        picture = lines.draw(series, axes, figure.heading, words, key)
-        keys = [Key(line.series.look, line.name, note=line.value) for line in drawn]
-        return dataclasses.replace(figure, panels=[Panel("", picture)], keys=keys)
-    best, labels = drawn[0], f"Along: {axes.x_label}. Up: {axes.y_label}."
-    axes = dataclasses.replace(axes, x_label="", y_label="")
-    ghost = dataclasses.replace(best.series, look="ghost", dots=False)
-    ghost = dataclasses.replace(
-        ghost, low=[math.nan] * len(ghost.x), high=[math.nan] * len(ghost.x)
-    )
-    panels = []
-    for place, line in enumerate(drawn):
-        own = [line.series] if line is best else [ghost, line.series]
-        title = f"{figure.heading}: {short(line.name)}"
-        picture = lines.draw(own, axes, title, line.text, f"{key}-{place}")
-        panels.append(Panel(line.name, picture, line.value))
-    how = f"{figure.how} The grey dashed line repeats the first chart. {labels}"
-    return dataclasses.replace(figure, panels=panels, how=how, kind="multiples")

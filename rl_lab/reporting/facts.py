@@ -71,7 +71,7 @@ def warnings(evaluation: Evaluation) -> list[tuple[str, str]]:
     for contestant in evaluation.contestants:
         name = str(contestant.get("name"))
         found += [(name, words) for words in _about(evaluation, contestant)]
-    return [*found, *_contradictions(evaluation)]
+    return [*found, *contradictions(evaluation)]
 
 
 def _about(evaluation: Evaluation, contestant: Data) -> Iterator[str]:
@@ -93,7 +93,7 @@ def _about(evaluation: Evaluation, contestant: Data) -> Iterator[str]:
         yield f"misses the deadline of one control period in {missed:.2%} of its decisions"
 
 
-def _contradictions(evaluation: Evaluation) -> list[tuple[str, str]]:
+def contradictions(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Means in `scores.json` that the rows of `episodes.csv` do not give."""
     returns: dict[tuple[str, str], list[float]] = {}
     for row in evaluation.episodes or []:
@@ -187,12 +187,14 @@ def versions(evaluation: Evaluation) -> list[Fact]:
     return [_fact(package, version) for package, version in found.items()]
 
 
-def recipes(evaluation: Evaluation) -> list[tuple[str, str, Sequence[str]]]:
-    """Contestant, recipe hash with its training seeds, and its run folders."""
-    found: list[tuple[str, str, Sequence[str]]] = []
+def recipes(evaluation: Evaluation) -> list[tuple[str, str, Sequence[str], Sequence[str]]]:
+    """Contestant, recipe hash with its training seeds, its run folders, commands that train it."""
+    found: list[tuple[str, str, Sequence[str], Sequence[str]]] = []
     for contestant in evaluation.contestants:
         seeds = ", ".join(map(str, contestant.get("training_seeds") or [])) or "not known"
         recipe = contestant.get("recipe_hash") or "not stored"
         runs = [str(run) for run in contestant.get("runs") or []]
-        found.append((str(contestant.get("name")), f"{recipe}, training seeds {seeds}", runs))
+        commands = [str(command) for command in contestant.get("commands") or []]
+        words = f"{recipe}, training seeds {seeds}"
+        found.append((str(contestant.get("name")), words, runs, commands))
     return found

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from rl_lab.reporting.stored import Data
 
 # More lines than this in one chart cannot be told apart: from there on, small multiples.
-MOST_TOGETHER = 4
+MOST_TOGETHER = 6
 _LONGEST_NAME = 80
 
 

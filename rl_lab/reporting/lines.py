@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
@@ -66,6 +66,8 @@ class Axes:
         y_label: What is counted upwards; "" likewise.
         references: Number -> name of horizontal lines.
         size: Width and height in pixels.
+        log: Whether equal ratios are equal distances along, and upwards.
+        y_text: From a number upwards to its text.
     """
 
     x: tuple[float, float]
@@ -75,6 +77,8 @@ class Axes:
     y_label: str
     references: Sequence[tuple[float, str]] = ()
     size: tuple[int, int] = (420, 260)
+    log: tuple[bool, bool] = (False, False)
+    y_text: Callable[[float], str] = tick_text
 
 
 def axes(
@@ -103,19 +107,52 @@ def span(series: Sequence[Series], also: Sequence[float] = ()) -> tuple[float, f
     return domain([v for s in series for values in (s.y, s.low, s.high) for v in values] + [*also])
 
 
-def draw(series: Sequence[Series], axes: Axes, title: str, text: str, key: str) -> Markup:
-    """One chart as SVG; lines to compare with come first, under the others."""
+def positive_span(series: Sequence[Series], also: Sequence[float] = ()) -> tuple[float, float]:
+    """A vertical range for equal ratios that shows all lines; all numbers must be above 0."""
+    values = [value for one in series for value in one.y if value > 0] + [*also]
+    return min(values) / 1.3, max(values) * 1.3
+
+
+def draw(
+    series: Sequence[Series],
+    axes: Axes,
+    title: str,
+    text: str,
+    key: str,
+    behind: str = "",
+    ghost: Series | None = None,
+) -> Markup:
+    """One chart as SVG.
+
+    Args:
+        series: The lines.
+        axes: What they are drawn on.
+        title: What the chart shows.
+        text: What there is to see.
+        key: Unique within the page.
+        behind: Name of a backdrop of axes and ghost; the chart whose key it is draws it, others
+            of the same figure refer to it, which keeps small multiples small.
+        ghost: A line to compare with.
+    """
+    width, height = axes.size
+    x, y, bottom = _scales(axes)
+    if behind and not behind.startswith(f"{key}-"):
+        parts = [element("use", href=f"#{behind}")]
+    else:
+        ground = [*_horizontal_axis(axes, x, bottom), *_vertical_axis(axes, y, x.end)]
+        ground += [_series(ghost, x, y)] if ghost else []
+        parts = [group(ground, id=behind or None)]
+    parts += [_series(one, x, y) for one in series]
+    return picture(title, text, *parts, key=key, class_="plot", viewBox=f"0 0 {width} {height}")
+
+
+def _scales(axes: Axes) -> tuple[Scale, Scale, float]:
+    """Along, upwards, and where the bottom is."""
     width, height = axes.size
     rows = 1 + any(tick.below for tick in axes.x_ticks) + bool(axes.x_label)
     bottom = height - 10 - rows * _LINE
-    x = Scale(*axes.x, _LEFT, width - _RIGHT)
-    y = Scale(*axes.y, bottom, _TOP if axes.y_label else _TOP / 2)
-    parts = [
-        *_horizontal_axis(axes, x, bottom),
-        *_vertical_axis(axes, y, x.end),
-        *(_series(one, x, y) for one in series),
-    ]
-    return picture(title, text, *parts, key=key, class_="plot", viewBox=f"0 0 {width} {height}")
+    x = Scale(*axes.x, _LEFT, width - _RIGHT, axes.log[0])
+    return x, Scale(*axes.y, bottom, _TOP if axes.y_label else _TOP / 2, axes.log[1]), bottom
 
 
 def _horizontal_axis(axes: Axes, x: Scale, bottom: float) -> list[Markup]:
@@ -139,7 +176,7 @@ def _vertical_axis(axes: Axes, y: Scale, right: float) -> list[Markup]:
     ticks = y.ticks(4)
     across = f"H{coordinate(right)}"
     grid = "".join(f"M{_LEFT} {coordinate(y(tick))}{across}" for tick in ticks)
-    texts = [element("text", tick_text(tick), x=_LEFT - 6, y=y(tick) + 4) for tick in ticks]
+    texts = [element("text", axes.y_text(tick), x=_LEFT - 6, y=y(tick) + 4) for tick in ticks]
     parts = [element("path", d=grid, class_="grid"), group(texts, text_anchor="end")]
     if axes.y_label:
         parts.append(element("text", axes.y_label, x=0, y=11))

@@ -13,7 +13,19 @@ import jinja2
 from markupsafe import Markup
 
 from rl_lab import files, paths
-from rl_lab.reporting import charts, curve_figures, details, facts, playing, scatter, stored
+from rl_lab.reporting import (
+    charts,
+    conformance,
+    curve_figures,
+    details,
+    downloads,
+    facts,
+    playing,
+    profiles,
+    scatter,
+    speed_figures,
+    stored,
+)
 from rl_lab.reporting.leaderboard import leaderboard
 from rl_lab.reporting.stored import Evaluation
 
@@ -105,7 +117,6 @@ def _hash(content: str) -> str:
 
 def _content(evaluation: Evaluation) -> dict[str, Any]:
     scores = evaluation.scores
-    links = (paths.EPISODES, paths.SCORES, paths.SPEED)
     return {
         "environment": scores.get("environment"),
         "verdict": scores.get("verdict"),
@@ -119,6 +130,12 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "learning": curve_figures.learning(evaluation),
         "times": charts.decision_times(evaluation),
         "times_table": details.decision_times(evaluation),
+        "profiles": profiles.figure(evaluation),
+        "served": [
+            speed_figures.distribution(evaluation),
+            speed_figures.load(evaluation),
+            speed_figures.batches(evaluation),
+        ],
         "trade_off": scatter.figure(evaluation),
         "costs": details.costs(evaluation),
         "robustness": curve_figures.robustness(evaluation),
@@ -134,5 +151,6 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "versions": facts.versions(evaluation),
         "recipes": facts.recipes(evaluation),
         "command": scores.get("command"),
-        "files": [(name, (evaluation.folder / name).is_file()) for name in links],
+        "conformance": conformance.rules(evaluation),
+        "downloads": downloads.downloads(evaluation.folder),
     }

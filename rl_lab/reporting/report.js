@@ -71,7 +71,26 @@
     setTimeout(() => { button.textContent = "Copy as TSV"; }, 1500);
   }
 
+  // Only where every entry has a look of its own can one be hidden without the others.
+  function makeToggles(legend) {
+    const entries = [...legend.children].filter((entry) => entry.dataset.look);
+    if (entries.length < 2 || new Set(entries.map((entry) => entry.dataset.look)).size < entries.length) return;
+    entries.forEach((entry) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "toggle";
+      button.setAttribute("aria-pressed", "true");
+      button.append(...entry.childNodes);
+      entry.append(button);
+      button.addEventListener("click", () => {
+        const hidden = legend.closest("figure").classList.toggle(`hide-${entry.dataset.look}`);
+        button.setAttribute("aria-pressed", String(!hidden));
+      });
+    });
+  }
+
   document.querySelectorAll("table:has(th[data-heading])").forEach(makeSortable);
+  document.querySelectorAll("figure .legend").forEach(makeToggles);
   addEventListener("beforeprint", () => {
     document.querySelectorAll("details").forEach((block) => { block.open = true; });
   });

@@ -25,6 +25,7 @@ def write(plan: RunPlan, status: str, facts: Mapping[str, Any], error: str | Non
         "agent": plan.agent,
         "seed": plan.seed,
         "settings": plan.settings,
+        "command": plan.command,
         "recipe_hash": plan.recipe_hash,
         **facts,
         "reproducible": plan.training.seconds is None,

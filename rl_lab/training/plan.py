@@ -52,6 +52,7 @@ class RunPlan:
         config_text: The same as YAML text.
         tensorboard: Whether to write TensorBoard events.
         threads: Threads of torch.
+        command: What trains it again.
         snapshots: Whether to keep the frozen policy of every selection.
         callbacks: Who may end the training early, by name.
         monitoring: Statistics of its own world that each final policy gets.
@@ -73,6 +74,7 @@ class RunPlan:
     tensorboard: bool
     threads: int
     snapshots: bool
+    command: str
     callbacks: Mapping[str, Callback]
     monitoring: Settings
     checkpoint: CheckpointSettings

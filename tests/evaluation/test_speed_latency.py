@@ -72,6 +72,8 @@ def test_the_figures_of_single_stream_by_hand() -> None:
     assert data["deadline_us"] == 150.0
     assert data["deadline_miss_rate"] == 0.25
     assert set(data["intervals"]) == {"p50", "p90", "p99"}
+    spread = dict(zip(data["distribution"]["percent"], data["distribution"]["us"], strict=True))
+    assert (spread[0], spread[50], spread[90], spread[100]) == (1.0, 100.5, data["p90_us"], 200.0)
 
 
 def test_without_a_deadline_nothing_is_missed_and_the_reason_is_given() -> None:

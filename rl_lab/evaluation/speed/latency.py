@@ -15,6 +15,7 @@ from rl_lab.statistics import Interval, t_interval
 from rl_lab.statistics.intervals import CONFIDENCE, no_interval
 
 PERCENTS = (50, 90, 99)
+DISTRIBUTION = (0, 10, 25, 50, 75, 90, 95, 98, 99, 99.5, 99.8, 99.9, 99.95, 99.99, 100)
 NO_DEADLINE = "the environment has no control period"
 
 
@@ -100,6 +101,10 @@ def single_stream(
         "mean_us": round(float(latency_us.mean()), 3),
         "p90_low_us": round(min(per_process_us), 3),
         "p90_high_us": round(max(per_process_us), 3),
+        "distribution": {
+            "percent": list(DISTRIBUTION),
+            "us": [round(float(us), 3) for us in np.percentile(latency_us, DISTRIBUTION)],
+        },
         "intervals": {key: ends(i) for key, i in intervals.items()},
         **_deadline(deadline_us),
         **misses(latency_us, deadline_us),

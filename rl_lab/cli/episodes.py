@@ -13,7 +13,7 @@ from rl_lab.cli.options import Options
 from rl_lab.errors import BadInput, Failed
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
 from rl_lab.replay import Replay, Take
-from rl_lab.shifts import NO_SHIFT, Shift
+from rl_lab.shifts import Shift
 
 _SOURCES = ("run", "policy", "evaluation", "file")
 
@@ -87,10 +87,10 @@ def _recorded(
     names = _names(places, policies)
     for seed in seeds:
         for name, policy in zip(names, policies, strict=True):
-            shift = _shift(data["shift"], policy, options)
-            if shift is None or beside:
+            found = _shifts(data["shift"], policy, options)
+            if not found or beside:
                 yield Named(name, replay.record(policy, seed, imports=imports))
-            if shift is not None:
+            for shift in found:
                 delta = typed.value(data["delta"], float, "delta")
                 shifted = replay.record(policy, seed, shift, delta, imports)
                 yield Named(f"{name}, {shift.name} at {delta:g}", shifted)
@@ -114,12 +114,10 @@ def _names(places: list[Path], policies: list[FrozenPolicy]) -> list[str]:
     return [str(place) for place in places]
 
 
-def _shift(name: str | None, policy: FrozenPolicy, options: Options) -> Shift | None:
-    environment = str(policy.card.environment["id"])
-    found = worlds.declared(name or NO_SHIFT, environment, options, "shift")
-    if len(found) > 1:
-        raise BadInput(f"shift={name}", "one shift")
-    return found[0] if found else None
+def _shifts(given: Any, policy: FrozenPolicy, options: Options) -> tuple[Shift, ...]:
+    if given is None:
+        return ()
+    return worlds.declared(given, str(policy.card.environment["id"]), options, "shift")
 
 
 def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> Named:

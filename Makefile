@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB := $(BIN)/rl-lab
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow check format bench-startup bench-evaluation bench-frozen anchors results clean
+.PHONY: install demo test test-browser test-slow check format bench-startup bench-evaluation bench-frozen anchors results clean
 
 install: $(STAMP)
 
@@ -23,7 +23,15 @@ demo: install
 	$(LAB) evaluate runs=outputs/demo/train/CartPole-v1 name=demo output=outputs/demo
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser"
+
+# The report in an installed Chromium, with an accessibility checker.
+test-browser: $(VENV)/.browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/browser
+
+$(VENV)/.browser: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[browser]"
+	touch $@
 
 test-slow: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow

@@ -209,6 +209,7 @@
       keys[event.key]();
     });
     root.hidden = false;
+    root.previousElementSibling.hidden = true;
     open(0);
   }
 

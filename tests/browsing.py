@@ -1,0 +1,79 @@
+"""A real browser, what is seen in it, and episodes to play."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fakes import linear_policy
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from rl_lab import files, replay
+
+CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+STANDS = [[-0.1, -0.5, -3.0, -1.0], [0.1, 0.5, 3.0, 1.0]]
+FALLS = [[0.0, 0.0, -1.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
+LEANS = [[0.0, 0.0, -1.0, -0.2], [0.0, 0.0, 1.0, 0.2]]
+SEED = 2_000_000_003
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert program, f"no Chromium ({', '.join(CHROMIUM)}): apt-get install chromium-headless-shell"
+    with sync_playwright() as playwright:
+        # Root, as in a container, cannot have Chromium's sandbox; the pages are our own.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def add_replays(folder: Path, names: list[str]) -> None:
+    """Three episodes of one seed, and one of them beside itself."""
+    clips: dict[str, Any] = {}
+    for name, weight in zip(names, (STANDS, LEANS, FALLS), strict=True):
+        policy = linear_policy("CartPole-v1", weight, [0.0, 0.0], agent=name)
+        made = replay.clip(replay.record(policy, SEED), size=160)
+        assert made.sheet is not None
+        file = f"replays/clip-{len(clips):02d}.webp"
+        files.write_bytes(folder / file, made.sheet)
+        clips[f"clip-{len(clips):02d}"] = {**made.data, "sheet": file}
+    keys = list(clips)
+    players = [{"name": n, "clip": k} for n, k in zip(names, keys, strict=True)]
+    scenes = [
+        {"title": f"The same episode seed {SEED}", "players": players},
+        {"title": f"{names[0]}: best and worst", "players": [players[0], players[2]]},
+    ]
+    data = {"format_version": 1, "recordings": [], "scenes": scenes, "clips": clips, "missing": []}
+    files.write_json(folder / "replays" / "replays.json", data)
+
+
+@dataclasses.dataclass
+class Visit:
+    """An open page, and everything that went wrong on it or left it."""
+
+    page: Page
+    faults: list[str]
+
+    def number(self, script: str) -> float:
+        return float(self.page.evaluate(script))
+
+
+def visit(browser: Browser, path: Path, width: int = 1440, **options: Any) -> Visit:
+    context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+    page, faults = context.new_page(), []
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith(("data:", path.as_uri())):
+            faults.append(f"asked for {request.url}")
+
+    page.on("console", lambda message: faults.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+    page.on("dialog", lambda dialog: (faults.append("dialog"), dialog.dismiss()))
+    page.on("request", asked)
+    page.goto(path.as_uri())
+    return Visit(page, faults)

@@ -13,20 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from rl_lab import files, paths
-from rl_lab.reporting import (
-    charts,
-    conformance,
-    curve_figures,
-    details,
-    downloads,
-    facts,
-    playing,
-    profiles,
-    scatter,
-    speed_figures,
-    stored,
-)
-from rl_lab.reporting.leaderboard import leaderboard
+from rl_lab.reporting import conformance, downloads, facts, parts, playing, stored
 from rl_lab.reporting.stored import Evaluation
 
 _HERE = Path(__file__).resolve().parent
@@ -123,23 +110,8 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "chips": facts.chips(evaluation),
         "labels": facts.labels(evaluation),
         "contestants": len(evaluation.contestants),
-        "leaderboard": leaderboard(evaluation),
-        "reward": charts.reward(evaluation),
-        "seeds": details.seeds(evaluation),
-        "endings": details.endings(evaluation),
-        "learning": curve_figures.learning(evaluation),
-        "times": charts.decision_times(evaluation),
-        "times_table": details.decision_times(evaluation),
-        "profiles": profiles.figure(evaluation),
-        "served": [
-            speed_figures.distribution(evaluation),
-            speed_figures.load(evaluation),
-            speed_figures.batches(evaluation),
-        ],
-        "trade_off": scatter.figure(evaluation),
-        "costs": details.costs(evaluation),
-        "robustness": curve_figures.robustness(evaluation),
-        "levels": details.robustness(evaluation),
+        "figures": parts.figures(evaluation),
+        "tables": parts.tables(evaluation),
         "replays": playing.of_evaluation(evaluation),
         "replays_reason": evaluation.replays_reason or "no episode was kept as pictures",
         "replays_missing": playing.missing(evaluation),

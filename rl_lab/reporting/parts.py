@@ -1,0 +1,39 @@
+"""All figures and tables of a report by name, for the page and for files."""
+
+from __future__ import annotations
+
+from rl_lab.reporting import charts, curve_figures, details, profiles, scatter, speed_figures
+from rl_lab.reporting.figures import Figure
+from rl_lab.reporting.leaderboard import leaderboard
+from rl_lab.reporting.stored import Evaluation
+from rl_lab.reporting.tables import Table
+
+
+def figures(evaluation: Evaluation) -> dict[str, Figure]:
+    """Every figure, in the order of the page."""
+    by_steps, by_time = curve_figures.learning(evaluation)
+    return {
+        "reward": charts.reward(evaluation),
+        "profiles": profiles.figure(evaluation),
+        "learning_steps": by_steps,
+        "learning_time": by_time,
+        "times": charts.decision_times(evaluation),
+        "tail": speed_figures.distribution(evaluation),
+        "load": speed_figures.load(evaluation),
+        "batches": speed_figures.batches(evaluation),
+        "trade_off": scatter.figure(evaluation),
+        "robustness": curve_figures.robustness(evaluation),
+    }
+
+
+def tables(evaluation: Evaluation) -> dict[str, Table]:
+    """Every table, in the order of the page."""
+    found = {
+        "leaderboard": leaderboard(evaluation),
+        "seeds": details.seeds(evaluation),
+        "endings": details.endings(evaluation),
+        "costs": details.costs(evaluation),
+        "decision_times": details.decision_times(evaluation),
+        "levels": details.robustness(evaluation),
+    }
+    return {name: table for name, table in found.items() if table is not None}

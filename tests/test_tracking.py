@@ -7,17 +7,15 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from tensorboard import context
-from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+from boards import experiment_of
+from tensorboard.backend.event_processing import plugin_event_multiplexer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins import base_plugin
 from tensorboard.plugins.custom_scalar import layout_pb2
-from tensorboard.plugins.hparams import backend_context, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from rl_lab.errors import BadInput, Failed
 from rl_lab.tracking import EventWriter, MetricsLog, NullWriter, read_metrics, tags
@@ -73,17 +71,6 @@ def test_text_and_image_read_back(tmp_path: Path) -> None:
     assert read.PluginTagToContent("text").keys() == {tags.VERDICT}
     (picture,) = read.Images("episode")
     assert (picture.step, picture.width, picture.encoded_image_string) == (5, 1, PNG)
-
-
-def experiment_of(folder: Path) -> tuple[Any, Any]:
-    """What TensorBoard's table of hyperparameters holds, and the provider it came from."""
-    multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
-    multiplexer.Reload()
-    provider = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
-    backend = backend_context.Context(base_plugin.TBContext(data_provider=provider))
-    request = context.RequestContext()
-    runs = backend.hparams_metadata(request, "")
-    return backend.experiment_from_metadata(request, "", True, runs, []), runs
 
 
 def test_hparams_of_different_agents_all_appear(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import comparison, files, paths, reporting, runs
-from rl_lab.cli import reference, replays
+from rl_lab.cli import boards, reference, replays
 from rl_lab.cli.worlds import Worlds
 from rl_lab.comparison import Contestant, Protocol, ShiftFacts
 from rl_lab.environments import Anchors
@@ -18,7 +18,6 @@ from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.runner import Settings
 from rl_lab.provenance import versions
 from rl_lab.records import EpisodeRecord
-from rl_lab.tracking import EventWriter, tags
 
 _TRAINING_COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes", "steps", "gradient_updates")
 
@@ -86,11 +85,14 @@ def conclude(
         contestant["policies"] = [str(e.folder) for e in mine]
     scores |= {"command": request.command, "versions": versions()}
     files.write_json(request.folder / paths.SCORES, scores)
+    timed = None
     if request.speed.calls:
-        _write_speed(request, scores, {f.contestant for f in failures})
-    if request.tensorboard:
-        _write_events(request.folder, scores)
+        timed = _write_speed(request, scores, {f.contestant for f in failures})
     _keep_replays(request, records, scores)
+    if request.tensorboard:
+        anchors = dataclasses.asdict(request.anchors) if request.anchors else None
+        boards.write(request.folder, scores, timed)
+        boards.write_final_scores(request.contestants, scores, timed, anchors)
     reporting.write_report(request.folder)
     return scores
 
@@ -160,7 +162,9 @@ def _shift_facts(request: Request) -> ShiftFacts | None:
     return ShiftFacts(shift.name, shift.parameter, shift.unit, values)
 
 
-def _write_speed(request: Request, scores: Mapping[str, Any], failed: set[str]) -> None:
+def _write_speed(
+    request: Request, scores: Mapping[str, Any], failed: set[str]
+) -> Mapping[str, Any]:
     firsts = {e.contestant: e for e in reversed(request.contestants)}
     present = {name: entrant for name, entrant in sorted(firsts.items()) if name not in failed}
     deadline_s = request.anchors.control_period_s if request.anchors else None
@@ -175,6 +179,7 @@ def _write_speed(request: Request, scores: Mapping[str, Any], failed: set[str]) 
         {name: _reference(e, request) for name, e in present.items()},
     )
     files.write_json(request.folder / paths.SPEED, data)
+    return data
 
 
 def _reference(entrant: Entrant, request: Request) -> Sequence[str] | str:
@@ -182,22 +187,3 @@ def _reference(entrant: Entrant, request: Request) -> Sequence[str] | str:
     return reference.command(
         entrant, request.speed, engine.step_limit, engine.imports, request.config_dir
     )
-
-
-def _write_events(folder: Path, scores: dict[str, Any]) -> None:
-    for old in folder.glob("events.out.tfevents.*"):
-        old.unlink()
-    with EventWriter(folder) as events:
-        for contestant in scores["contestants"]:
-            name = contestant["name"]
-            reward = contestant.get("reward")
-            if reward:
-                ends = {k: reward["mean"][k] for k in ("estimate", "low", "high")}
-                values = {tags.evaluation_tag(name, k): v for k, v in ends.items() if v is not None}
-                events.scalars(0, values)
-            robustness = contestant.get("robustness") or {"levels": []}
-            for level in robustness["levels"]:
-                # The step axis of this tag is the shift's magnitude in thousandths.
-                step = round(level["delta"] * 1000)
-                events.scalars(step, {tags.robustness_tag(name): level["score"]})
-        events.text(tags.VERDICT, str(scores["verdict"]))

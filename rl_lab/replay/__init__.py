@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl_lab.replay.clips import Clip, clip
+from rl_lab.replay.clips import Clip, clip, moving_pictures
 from rl_lab.replay.drawing import Rendered, render, watch
 from rl_lab.replay.films import Take, film
 from rl_lab.replay.picking import pick
@@ -20,6 +20,7 @@ __all__ = [
     "file_stem",
     "film",
     "load",
+    "moving_pictures",
     "pick",
     "record",
     "render",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rl_lab import files, paths
 from rl_lab.errors import BadInput
 from rl_lab.replay import looking, pictures
 from rl_lab.replay.drawing import frames_apart
@@ -17,6 +19,7 @@ from rl_lab.replay.simulation import Moment
 
 _MOST_FRAMES, _SIZE = 168, 240
 _MOST_ACTIONS = 8
+_MOST_MOVING = 42  # pictures; TensorBoard keeps them in memory
 _MARKED = re.compile(r"\x1b\[4\d(?:;\d+)*m(.*?)\x1b\[0m")  # text on a coloured ground
 _CODES = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -124,3 +127,35 @@ def _facts(replay: Replay, moments: Sequence[Moment], fps: float, verdict: str) 
 def _short(value: float) -> float:
     """Four digits are enough to look at, and a third of the page's bytes."""
     return float(f"{value:.4g}")
+
+
+@dataclasses.dataclass(frozen=True)
+class MovingPicture:
+    """An animated PNG."""
+
+    data: bytes
+    width: int
+    height: int
+
+
+def moving_pictures(folder: Path) -> Iterator[tuple[str, MovingPicture]]:
+    """The first scene of an evaluation's replays, each player's clip as a moving picture.
+
+    Args:
+        folder: Where `replays.json` and the sheets are; nothing comes where there are none.
+    """
+    path = folder / paths.REPLAYS_INDEX
+    index = files.read_json(path) if path.is_file() else {}
+    for player in (index.get("scenes") or [{"players": []}])[0]["players"]:
+        clip = index["clips"][player["clip"]]
+        if clip["sheet"]:
+            yield player["name"], _moving(clip, folder / Path(clip["sheet"]).name)
+
+
+def _moving(clip: Mapping[str, Any], sheet: Path) -> MovingPicture:
+    shape, count = clip["pictures"], len(clip["steps"])
+    every = -(-count // _MOST_MOVING)
+    frames = pictures.cut(sheet, shape["columns"], shape["width"], shape["height"], count)[::every]
+    steps_apart = clip["length"] / max(1, count - 1) * every
+    fps = max(1.0, clip["steps_per_second"] / steps_apart)
+    return MovingPicture(pictures.animation(frames, fps, ".png"), shape["width"], shape["height"])

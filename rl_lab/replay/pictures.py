@@ -232,3 +232,11 @@ def sheet(pictures: Sequence[Image.Image]) -> Sheet:
     buffer = io.BytesIO()
     canvas.save(buffer, format="WEBP", quality=_SHEET_QUALITY, method=2)
     return Sheet(buffer.getvalue(), columns, width, height)
+
+
+def cut(path: Path, columns: int, width: int, height: int, count: int) -> list[Image.Image]:
+    """The first `count` pictures of a sheet."""
+    with Image.open(path) as sheet:
+        whole = sheet.convert("RGB")
+    corners = [(k % columns * width, k // columns * height) for k in range(count)]
+    return [whole.crop((x, y, x + width, y + height)) for x, y in corners]

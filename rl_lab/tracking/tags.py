@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # Those of training are stable-baselines3's.
 EPISODE_RETURN = "rollout/ep_rew_mean"
 EPISODE_LENGTH = "rollout/ep_len_mean"
@@ -10,13 +12,27 @@ SELECTION_LENGTH = "eval/mean_ep_length"
 BEST_RETURN = "selection/mean_return"
 STEPS_PER_SECOND = "time/fps"
 VERDICT = "verdict"
+# First parts of an evaluation's tags; a contestant's name follows.
+EVALUATION, SPEED = "evaluation", "speed"
+ROBUSTNESS, ADAPTATION = "robustness", "adaptation"
+ADAPTATION_CURVES = ("shifted", "original", "scratch")
 
 
 def evaluation_tag(contestant: str, part: str) -> str:
     """The tag of a contestant's mean return; `part` is estimate, low or high."""
-    return f"evaluation/{contestant}/{part}"
+    return f"{EVALUATION}/{contestant}/{part}"
 
 
 def robustness_tag(contestant: str) -> str:
     """The tag of a contestant's score along a shift; steps are thousandths of its magnitude."""
-    return f"robustness/{contestant}/score"
+    return f"{ROBUSTNESS}/{contestant}/score"
+
+
+def pattern(first: str, last: str) -> str:
+    """A regular expression for the tags of all contestants.
+
+    Args:
+        first: The tags' first part.
+        last: A regular expression for their last.
+    """
+    return f"{re.escape(first)}/.*/{last}"

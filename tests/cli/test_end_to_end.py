@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from boards import table_of
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 
 import rl_lab
 from rl_lab import cli, paths
@@ -171,8 +178,8 @@ def test_the_plain_onnxruntime_lines_of_the_docs_work(lab: Path, tmp_path: Path)
     code = code.replace('"my_policy"', repr(str(run / "policy")))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     rows = (lab / "outputs" / "evaluate" / "e" / "episodes.csv").read_text().splitlines()
-    row = next(r for r in rows if r.startswith("ppo,0,CartPole-v1,none,0.0,2000000000"))
-    assert float(done.stdout) == float(row.split(",")[6])
+    row = next(r for r in rows if r.startswith("ppo,0,CartPole-v1,none,0.0,none,2000000000"))
+    assert float(done.stdout) == float(row.split(",")[7])
 
 
 def test_policies_carry_the_statistics_of_their_world(lab: Path) -> None:
@@ -186,3 +193,40 @@ def test_policies_carry_the_statistics_of_their_world(lab: Path) -> None:
     copied = (lab / "monitored" / "reference.json").read_bytes()
     assert copied == (run / "policy" / "reference.json").read_bytes()
     assert not (lab / "plain" / "reference.json").exists()
+
+
+# TensorBoard ---------------------------------------------------------------------------------
+
+
+def test_each_row_of_hyperparameters_has_its_final_scores(lab: Path) -> None:
+    scores = json.loads((lab / "outputs" / "evaluate" / "e" / "scores.json").read_text())
+    expected = sorted(
+        (mean, contestant["robustness"]["per_seed_auc"][seed])
+        for contestant in scores["contestants"]
+        for seed, mean in contestant["reward"]["per_seed"].items()
+    )
+    rows = [row for row in table_of(lab / "outputs") if "evaluation/mean_return" in row]
+    assert len(rows) == 4
+    found = sorted((r["evaluation/mean_return"], r["evaluation/robustness_area"]) for r in rows)
+    assert np.allclose(found, expected)
+    assert all("selection/mean_return" in row for row in rows)
+
+
+def test_the_layout_puts_the_three_questions_first(lab: Path) -> None:
+    folder = lab / "outputs" / "evaluate" / "e"
+    read = EventAccumulator(str(folder))
+    read.Reload()
+    (event,) = read.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+    assert [category.title[0] for category in layout.category][:3] == ["1", "2", "3"]
+    tags = read.Tags()["scalars"]
+    charts = [chart for category in layout.category[:3] for chart in category.chart]
+    for title in ("evaluation: mean return", "one decision, microseconds"):
+        (chart,) = [chart for chart in charts if chart.title == title]
+        assert [tag for tag in tags if re.search(chart.multiline.tag[0], tag)]
+    names = [f"episode/{name}" for name in ("dqn", "ppo")]
+    assert sorted(read.Tags()["images"]) == names
+    picture = read.Images(names[0])[0]
+    with Image.open(io.BytesIO(picture.encoded_image_string)) as moving:
+        assert (moving.width, moving.height) == (picture.width, picture.height)
+        assert moving.n_frames > 5

@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from rl_lab import files, paths
-from rl_lab.reporting import conformance, downloads, facts, parts, playing, stored
+from rl_lab.reporting import adaptability, conformance, downloads, facts, parts, playing, stored
 from rl_lab.reporting.stored import Evaluation
 
 _HERE = Path(__file__).resolve().parent
@@ -103,15 +103,23 @@ def _hash(content: str) -> str:
 
 
 def _content(evaluation: Evaluation) -> dict[str, Any]:
-    scores = evaluation.scores
+    scores, figures = evaluation.scores, parts.figures(evaluation)
+    curves = [figure for name, figure in figures.items() if name.startswith("adaptation_")]
     return {
         "environment": scores.get("environment"),
         "verdict": scores.get("verdict"),
         "chips": facts.chips(evaluation),
         "labels": facts.labels(evaluation),
         "contestants": len(evaluation.contestants),
-        "figures": parts.figures(evaluation),
+        "figures": figures,
+        # In the shifted world, and at home.
+        "adapted_pairs": list(zip(curves[::2], curves[1::2], strict=True)),
+        "adaptation_tables": adaptability.adaptation(evaluation),
         "tables": parts.tables(evaluation),
+        "beyond": {
+            key: adaptability.reasons(evaluation, key)
+            for key in ("generalisation", "drift", "adaptation")
+        },
         "replays": playing.of_evaluation(evaluation),
         "replays_reason": evaluation.replays_reason or "no episode was kept as pictures",
         "replays_missing": playing.missing(evaluation),

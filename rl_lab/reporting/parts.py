@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from rl_lab.reporting import charts, curve_figures, details, profiles, scatter, speed_figures
+from rl_lab.reporting import (
+    adaptability,
+    charts,
+    curve_figures,
+    details,
+    profiles,
+    scatter,
+    speed_figures,
+)
 from rl_lab.reporting.figures import Figure
 from rl_lab.reporting.leaderboard import leaderboard
 from rl_lab.reporting.stored import Evaluation
@@ -23,6 +31,7 @@ def figures(evaluation: Evaluation) -> dict[str, Figure]:
         "batches": speed_figures.batches(evaluation),
         "trade_off": scatter.figure(evaluation),
         "robustness": curve_figures.robustness(evaluation),
+        **adaptability.adaptation_figures(evaluation),
     }
 
 
@@ -35,5 +44,14 @@ def tables(evaluation: Evaluation) -> dict[str, Table]:
         "costs": details.costs(evaluation),
         "decision_times": details.decision_times(evaluation),
         "levels": details.robustness(evaluation),
+        "generalisation": adaptability.generalisation(evaluation),
+        "generalisation_matrix": adaptability.matrix(evaluation),
+        "drift": adaptability.drift(evaluation),
+        **_adaptation(evaluation),
     }
     return {name: table for name, table in found.items() if table is not None}
+
+
+def _adaptation(evaluation: Evaluation) -> dict[str, Table]:
+    found = adaptability.adaptation(evaluation)
+    return {f"adaptation_{k}" if k > 1 else "adaptation": t for k, t in enumerate(found, 1)}

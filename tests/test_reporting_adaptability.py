@@ -1,0 +1,157 @@
+"""What the adaptability section shows is what is stored, and what is absent says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fake_evaluation as fake
+import pytest
+from report_pages import ends, report, rows, shows
+
+from rl_lab.reporting import parts, stored
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "outputs" / "evaluate" / "demo"
+
+
+def about(middle: float) -> dict[str, Any]:
+    return {"estimate": middle, "low": middle - 0.125, "high": middle + 0.0625, "method": "t"}
+
+
+def drift(seen: bool = True) -> dict[str, Any]:
+    alarm = {
+        "declared_false_alarm_rate": 0.01,
+        "false_alarm_rate": about(0.25),
+        "detection_rate": about(0.75),
+        "detected": 15,
+        "episodes": 20,
+        "delay_steps": 37,
+    }
+    return {
+        "shift": "pole_length",
+        "delta": 1.0,
+        "schedule": {"kind": "ramp"},
+        "loss_per_step": about(0.5),
+        "loss_score": about(0.375),
+        "survival": {"drift": about(0.625), "no_drift": about(0.875)},
+        "detection": alarm if seen else None,
+        "detection_reason": "the policy came without statistics of its world",
+        "obs_shift": about(1.5),
+        "dynamics_shift": about(2.5),
+    }
+
+
+def adaptation(delta: float = 1.0) -> dict[str, Any]:
+    steps = [0, 5_000, 10_000]
+    return {
+        "shift": "pole_length",
+        "delta": delta,
+        "drop": about(0.5),
+        "recovery_ratio": None,
+        "recovery_ratio_reason": "no drop: nothing to recover",
+        "adaptation_gain": about(0.25),
+        "forward_transfer": None,
+        "forward_transfer_reason": "nothing was trained anew",
+        "dip": about(0.125),
+        "forgetting": about(0.75),
+        "steps_to_recover": {"reached": 4, "seeds": 5, "median": 5_000},
+        "cost": {"steps": 10_000, "seconds": 12.5},
+        "curves": [
+            {"step": step, "shifted": about(0.25 + step / 20_000), "original": about(1.0)}
+            for step in steps
+        ],
+    }
+
+
+def generalisation() -> dict[str, Any]:
+    scores = {key: about(1.0 - place / 8) for place, key in enumerate(("train", "nominal", "near"))}
+    return {
+        "trained_on": {"range": "near", "shifts": ["pole_length"]},
+        "scores": {**scores, "far": about(0.25)},
+        "gap_near": about(0.25),
+        "gap_far": about(0.75),
+        "gap_train_eval": None,
+        "gap_train_eval_reason": "its training is not known here",
+    }
+
+
+def build(folder: Path) -> dict[str, Any]:
+    """Two contestants, the second without any of it."""
+    scores = fake.build(folder, fake.names(2))
+    first, second = scores["contestants"]
+    first |= {"drift": drift(), "generalisation": generalisation()}
+    first["adaptation"] = [adaptation(), adaptation(0.5)]
+    for key in ("drift", "adaptation", "generalisation"):
+        second |= {key: None, f"{key}_reason": f"no {key} here"}
+    test = {"D": about(1.0), "R": about(0.75), "E": about(0.5)}
+    scores["generalisation_matrix"] = [{"contestant": first["name"], "trained": "R", **test}]
+    fake.write(folder, scores)
+    return scores
+
+
+def test_the_tables_show_the_stored_numbers(folder: Path) -> None:
+    build(folder)
+    page = report(folder)
+    row, other = rows(page, "generalisation")
+    assert row["trained on"][1] == "near"
+    shows(row["far"], 0.25, ends(about(0.25)))
+    assert other["near"][1].startswith("missing")
+    (cells,) = rows(page, "matrix")
+    shows(cells["home"], 1.0, ends(about(1.0)))
+    shows(cells["far"], 0.5, ends(about(0.5)))
+    row, other = rows(page, "drift")
+    shows(row["loss"], 0.375)
+    shows(row["alarm"], 0.75, ends(about(0.75)))
+    shows(row["false alarms"], 0.25, ends(about(0.25)))
+    shows(row["delay"], 37)
+    (row,) = rows(page, "adaptation-0")
+    shows(row["forgetting"], 0.75, ends(about(0.75)))
+    shows(row["steps to recover"], 5_000)
+    assert row["recovered"][1].startswith("missing")
+    (body,) = (text for _, text in page.all("body"))
+    for why in (
+        "no drop: nothing to recover",
+        "nothing was trained anew",
+        "its training is not known here",
+        "because no drift here",
+        "because no adaptation here",
+        "because no generalisation here",
+    ):
+        assert why in body, why
+
+
+def test_each_shifted_world_has_its_two_curves(folder: Path) -> None:
+    build(folder)
+    figures = parts.figures(stored.load(folder))
+    names = [name for name in figures if name.startswith("adaptation_")]
+    assert names == [
+        "adaptation_shifted",
+        "adaptation_original",
+        "adaptation_shifted_2",
+        "adaptation_original_2",
+    ]
+    assert figures["adaptation_shifted"].heading.endswith("pole_length at 1")
+    picture = figures["adaptation_shifted_2"].panels[0].picture
+    assert "score from 0.25 to 0.75" in picture
+    assert "forgetting 0.75" in str(figures["adaptation_original"].keys)
+    headings = [text for _, text in report(folder).all("h3")]
+    assert sum("pole_length at 0.5" in heading for heading in headings) == 2
+
+
+def test_an_alarm_that_could_not_sound_says_why(folder: Path) -> None:
+    scores = build(folder)
+    scores["contestants"][0]["drift"] = drift(seen=False)
+    fake.write(folder, scores)
+    page = report(folder)
+    assert rows(page, "drift")[0]["alarm"][1].startswith("missing")
+    assert "the policy came without statistics of its world" in page.all("body")[0][1]
+
+
+def test_what_was_not_asked_for_is_one_line_each(folder: Path) -> None:
+    fake.build(folder, fake.names(3))
+    (section,) = (text for _, text in report(folder).all("section", id="adaptability"))
+    line = "Missing: 3 contestants, because not part of this evaluation."
+    assert section.count(line) == 3

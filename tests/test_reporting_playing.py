@@ -1,0 +1,98 @@
+"""The player's data: within the page's budget, and from the evaluation's own folder only."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import fake_evaluation as fake
+import pytest
+from report_pages import report, rows
+
+from rl_lab import files
+from rl_lab.reporting import embedded, playing, stored, write_player
+
+
+def clip(sheet: str | None) -> dict[str, Any]:
+    return {"sheet": sheet, "pictures": {"columns": 1, "width": 1, "height": 1}, "verdict": "x"}
+
+
+def index(*sheets: str | None) -> dict[str, Any]:
+    clips = {f"clip-{k:02d}": clip(sheet) for k, sheet in enumerate(sheets)}
+    players = [{"name": key, "clip": key} for key in clips]
+    return {"format_version": 1, "scenes": [{"title": "all", "players": players}], "clips": clips}
+
+
+def test_pictures_stop_where_the_page_would_pass_5_mb() -> None:
+    sheets = {name: bytes(1_000_000) for name in "abcd"}
+    shown = embedded(index("a", "b", "c", "d"), sheets.get)
+    kept = [key for key, one in shown["clips"].items() if one["sheet"]]
+    assert kept == ["clip-00", "clip-01", "clip-02"]
+    assert sum(len(one["sheet"] or "") for one in shown["clips"].values()) < 4_500_000
+    assert "larger than 5 MB" in shown["clips"]["clip-03"]["pictures_reason"]
+
+
+def test_a_smaller_clip_still_fits_after_one_that_did_not() -> None:
+    sheets = {"big": bytes(4_000_000), "small": b"small"}
+    shown = embedded(index("big", "small"), sheets.get)
+    assert shown["clips"]["clip-00"]["sheet"] is None
+    uri = shown["clips"]["clip-01"]["sheet"]
+    assert base64.b64decode(uri.partition(",")[2]) == b"small"
+
+
+def test_an_index_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / "evaluate" / "demo"
+    fake.build(folder, ["one"])
+    (tmp_path / "secret.webp").write_bytes(b"secret")
+    data = index("../../../secret.webp", str(tmp_path / "secret.webp"), None)
+    files.write_json(folder / "replays" / "replays.json", data)
+    shown = playing.of_evaluation(stored.load(folder))
+    assert [one["sheet"] for one in shown["clips"].values()] == [None] * 3
+    assert shown["clips"]["clip-00"]["pictures_reason"] == "their file is gone"
+
+
+def test_what_could_not_be_lived_again_is_named_with_its_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    fake.build(folder, ["one"])
+    missing = [{"name": "one", "reason": "its best episode, lived again, returns 1 instead of 2"}]
+    recording = {
+        "contestant": "one",
+        "pick": "best",
+        "file": "replays/one-best.json",
+        "training_seed": 3,
+        "seed": 2_000_000_007,
+        "episode_return": 497.25,
+        "length": 498,
+        "ended": "terminated",
+    }
+    data = {"format_version": 1, "recordings": [recording], "missing": missing}
+    files.write_json(folder / "replays" / "replays.json", data)
+    page = report(folder)
+    (section,) = (text for _, text in page.all("section", id="replays"))
+    assert "because its best episode, lived again, returns 1 instead of 2" in section
+    assert "Missing: no episode was kept as pictures" in section
+    (row,) = rows(page, "recordings")
+    assert float(row["return"][0]["data-value"] or 0) == 497.25
+    assert row["command"][1] == "rl-lab replay file=replays/one-best.json"
+
+
+@pytest.mark.parametrize("content", ["{", '{"format_version": 9}', "[]"])
+def test_a_broken_index_is_a_reason(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "demo"
+    fake.build(folder, ["one"])
+    (folder / "replays").mkdir()
+    (folder / "replays" / "replays.json").write_text(content)
+    (section,) = (text for _, text in report(folder).all("section", id="replays"))
+    assert "Missing: " in section
+    assert "replays.json" in section
+
+
+def test_a_player_of_hostile_names_is_one_page_of_text(tmp_path: Path) -> None:
+    name = "</script><script>alert(1)</script>"
+    data = index(None)
+    data["scenes"][0]["title"] = data["scenes"][0]["players"][0]["name"] = name
+    write_player(data, name, tmp_path / "player.html")
+    raw = (tmp_path / "player.html").read_text(encoding="utf-8")
+    assert raw.count("<script") == 2  # the data and ours
+    assert "<script>alert" not in raw

@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rl_lab"
 
 PURE = {
+    "adaptations",
     "arrays",
+    "drift_records",
     "errors",
     "files",
     "paths",

@@ -16,7 +16,17 @@ from rl_lab.errors import EXIT_FAILED, EXIT_INTERRUPTED, BadInput, LabError, clo
 
 _VERBS = Path(__file__).with_name("verbs")
 # A person's order, first things first; a verb that is not named here still comes, at the end.
-_ORDER = ("train", "freeze", "evaluate", "report", "replay", "list", "tensorboard", "doctor")
+_ORDER = (
+    "train",
+    "freeze",
+    "evaluate",
+    "adapt",
+    "report",
+    "replay",
+    "list",
+    "tensorboard",
+    "doctor",
+)
 
 
 def main(words: Sequence[str]) -> int:

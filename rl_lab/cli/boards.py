@@ -65,6 +65,7 @@ def write(folder: Path, scores: Data, speed: Data | None) -> None:
             _rewards(events, contestant)
             _times(events, contestant["name"], times.get(contestant["name"]) or {})
             _robustness(events, contestant)
+            _drift(events, contestant)
             _adaptation(events, contestant)
         _pictures(events, folder)
         events.text(tags.VERDICT, str(scores["verdict"]))
@@ -91,6 +92,15 @@ def _robustness(events: EventWriter, contestant: Data) -> None:
     for level in (contestant.get("robustness") or {"levels": []})["levels"]:
         step = round(level["delta"] * _SHIFT_UNITS)
         events.scalars(step, _known({tags.robustness_tag(contestant["name"]): level["score"]}))
+
+
+def _drift(events: EventWriter, contestant: Data) -> None:
+    block = contestant.get("drift") or {}
+    detection = block.get("detection") or {}
+    found = {key: block.get(key) for key in ("loss_per_step", "loss_score", "obs_shift")}
+    found |= {key: detection.get(key) for key in ("detection_rate", "false_alarm_rate")}
+    values = _known({key: (interval or {}).get("estimate") for key, interval in found.items()})
+    events.scalars(0, {tags.drift_tag(contestant["name"], k): v for k, v in values.items()})
 
 
 def _adaptation(events: EventWriter, contestant: Data) -> None:

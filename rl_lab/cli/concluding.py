@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import comparison, files, paths, reporting, runs
-from rl_lab.cli import boards, reference, replays
+from rl_lab.cli import adaptability, boards, reference, replays
+from rl_lab.cli.adaptability import Found, Wanted
 from rl_lab.cli.worlds import Worlds
 from rl_lab.comparison import Contestant, Protocol, ShiftFacts
 from rl_lab.environments import Anchors
@@ -39,6 +40,7 @@ class Request:
         speed: How decision times are measured.
         config_dir: The user's own configuration, or None.
         tensorboard: Whether to write events.
+        adaptability: Drift and continued learning, as asked for.
         clips: Of how many contestants, the best first, the report plays episodes.
         command: The command that repeats this.
         earlier_failures: What could not even be started.
@@ -56,13 +58,17 @@ class Request:
     speed: speed.Settings
     config_dir: Path | None
     tensorboard: bool
+    adaptability: Wanted
     clips: int
     command: str
     earlier_failures: tuple[Failure, ...]
 
 
 def conclude(
-    request: Request, records: Sequence[EpisodeRecord], failures: Sequence[Failure]
+    request: Request,
+    records: Sequence[EpisodeRecord],
+    failures: Sequence[Failure],
+    found: Found,
 ) -> dict[str, Any]:
     """Write `scores.json`, `speed.json`, TensorBoard events and `report.html`.
 
@@ -75,7 +81,9 @@ def conclude(
         environment=request.environment,
         anchors=request.anchors,
         protocol=_protocol(request),
-        failures=[dataclasses.asdict(f) for f in (*request.earlier_failures, *failures)],
+        failures=[
+            dataclasses.asdict(f) for f in (*request.earlier_failures, *failures, *found.failures)
+        ],
         shift=_shift_facts(request),
     )
     for contestant in scores["contestants"]:
@@ -83,6 +91,7 @@ def conclude(
         contestant["runs"] = [str(e.run) for e in mine if e.run]
         contestant["commands"] = _commands(mine)
         contestant["policies"] = [str(e.folder) for e in mine]
+    adaptability.attach(scores, request.adaptability, found, request.contestants, request.anchors)
     scores |= {"command": request.command, "versions": versions()}
     files.write_json(request.folder / paths.SCORES, scores)
     timed = None

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_lab import files, paths
-from rl_lab.comparison import leaderboard_rows
+from rl_lab.comparison import card, leaderboard_rows
 from rl_lab.comparison.wording import estimate_text
 
 _PLAIN_WIDTH = 1_000  # of a pipe or a file: nothing is wrapped or cut there
@@ -29,6 +29,9 @@ def show(folder: Path) -> None:
     screen.print(_table(rows, screen.width))
     screen.print()
     screen.print(Text(str(scores["verdict"])))
+    for text in card.texts(scores["contestants"]):
+        screen.print()
+        screen.print(Text(text), soft_wrap=True)
     for failure in scores["failures"]:
         who = f"{failure['contestant']} seed {failure['training_seed']}"
         print(f"failed: {who}: {failure['message']}", file=sys.stderr)

@@ -60,7 +60,7 @@ def run(
     """
     _require_fit(contestants, settings)
     done = records.read_journal(folder / _JOURNAL)
-    engine = _engine(without_done(tasks, done), contestants, settings)
+    engine = engine_for(without_done(tasks, done), contestants, settings)
     _claim(folder, plans.fingerprint(tasks, contestants, settings.step_limit))
     with runs.exclusive(folder, "evaluating"):
         return _run(tasks, folder, engine, settings.workers, on_episodes)
@@ -106,7 +106,7 @@ def _require_fit(contestants: Sequence[Entrant], settings: Settings) -> None:
         env.close()
 
 
-def _engine(left: Sequence[Task], contestants: Sequence[Entrant], settings: Settings) -> Engine:
+def engine_for(left: Sequence[Task], contestants: Sequence[Entrant], settings: Settings) -> Engine:
     """How the episodes are run, after every world they are to be run in has been tried.
 
     Raises:
@@ -122,7 +122,8 @@ def _engine(left: Sequence[Task], contestants: Sequence[Entrant], settings: Sett
         if found.problem is not None:
             raise found.problem
         reuse = found.reuse
-    return Engine(reuse, settings.step_limit, settings.step_timeout_s, settings.imports)
+    limits = (settings.step_limit, settings.step_timeout_s)
+    return Engine(reuse, *limits, settings.imports, workers.live)
 
 
 def _claim(folder: Path, fingerprint: str) -> None:

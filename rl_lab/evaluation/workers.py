@@ -39,19 +39,22 @@ class Engine:
         step_limit: For environments without a limit of their own.
         step_timeout_s: A step that takes longer counts as hanging.
         imports: Packages that register environments.
+        live: Lives one episode and says what came of it: task, policy, environment, seed, step
+            limit, and whom to tell the steps so far. It travels to other processes.
     """
 
     reuse: bool
     step_limit: int
     step_timeout_s: float
     imports: tuple[str, ...]
+    live: Callable[[Task, FrozenPolicy, Any, int, int, Callable[[int], None]], Any]
 
 
 def run_tasks(
     tasks: Iterable[Task],
     engine: Engine,
     workers: int,
-    on_record: Callable[[EpisodeRecord], None],
+    on_record: Callable[[Any], None],
 ) -> list[Failure]:
     """Run all tasks on `workers` processes.
 
@@ -166,7 +169,7 @@ class _Worker:
 
 class _Pool:
     def __init__(
-        self, waiting: deque[Task], engine: Engine, on_record: Callable[[EpisodeRecord], None]
+        self, waiting: deque[Task], engine: Engine, on_record: Callable[[Any], None]
     ) -> None:
         self.waiting = waiting
         self.failures: dict[tuple[str, int], Failure] = {}
@@ -209,7 +212,7 @@ class _Pool:
             worker.process.join(5)
             self._lost(worker, f"died with exit code {worker.process.exitcode}")
             return
-        if isinstance(message, EpisodeRecord):
+        if message is not None and not isinstance(message, str):
             self._on_record(message)
             return
         if message is not None:
@@ -266,7 +269,7 @@ class _Runner:
         self._policies: dict[str, FrozenPolicy] = {}
         self._env: tuple[Any, Any] = (None, None)
 
-    def run(self, task: Task) -> Iterable[EpisodeRecord]:
+    def run(self, task: Task) -> Iterable[Any]:
         policy = self._policies.get(str(task.folder)) or load_policy(task.folder)
         self._policies = {str(task.folder): policy}
         place = self._place
@@ -278,8 +281,7 @@ class _Runner:
             place[0], place[1] = seed, 0
             env = self._environment(task, policy)
             limit = episodes.step_limit(env, self._engine.step_limit)
-            episode = episodes.run_episode(env, policy, seed, limit, note)
-            yield _record(task, policy, seed, episode)
+            yield self._engine.live(task, policy, env, seed, limit, note)
 
     def _environment(self, task: Task, policy: FrozenPolicy) -> Any:
         """A fresh environment, or the used one of the same context where that is as good."""
@@ -294,9 +296,16 @@ class _Runner:
         return env
 
 
-def _record(
-    task: Task, policy: FrozenPolicy, seed: int, episode: episodes.Episode
+def live(
+    task: Task,
+    policy: FrozenPolicy,
+    env: Any,
+    seed: int,
+    limit: int,
+    note: Callable[[int], None],
 ) -> EpisodeRecord:
+    """Live one plain episode; see `Engine.live`."""
+    episode = episodes.run_episode(env, policy, seed, limit, note)
     return EpisodeRecord(
         contestant=task.contestant,
         training_seed=task.training_seed,

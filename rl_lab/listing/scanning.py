@@ -89,6 +89,8 @@ def rows(folder: Path) -> Rows:
             found[1].append(_policy(place, now))
         elif paths.SCORES in files:
             found[2].append(_evaluation(place, now))
+        elif paths.ADAPTATION in files:
+            pass  # its snapshots are steps of one training, not policies to choose from
         else:
             folders[:] = sorted(f for f in folders if not f.startswith("."))
             continue

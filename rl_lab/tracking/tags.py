@@ -14,7 +14,7 @@ STEPS_PER_SECOND = "time/fps"
 VERDICT = "verdict"
 # First parts of an evaluation's tags; a contestant's name follows.
 EVALUATION, SPEED = "evaluation", "speed"
-ROBUSTNESS, ADAPTATION = "robustness", "adaptation"
+ROBUSTNESS, ADAPTATION, DRIFT = "robustness", "adaptation", "drift"
 ADAPTATION_CURVES = ("shifted", "original", "scratch")
 
 
@@ -26,6 +26,11 @@ def evaluation_tag(contestant: str, part: str) -> str:
 def robustness_tag(contestant: str) -> str:
     """The tag of a contestant's score along a shift; steps are thousandths of its magnitude."""
     return f"{ROBUSTNESS}/{contestant}/score"
+
+
+def drift_tag(contestant: str, part: str) -> str:
+    """The tag of a number of the drift block."""
+    return f"{DRIFT}/{contestant}/{part}"
 
 
 def pattern(first: str, last: str) -> str:

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -95,7 +96,7 @@ def _train(
     recorder = Recorder(plan, agent, freeze, begun, on_progress, tell)
     recorder.write_card(runs.RUNNING)
     try:
-        with recorder, _stop_on_signal(recorder, on_stop), watching.watched(plan.answer_within_s):
+        with recorder, stop_on_signal(recorder, on_stop), watching.watched(plan.answer_within_s):
             if recorder.ended is None:
                 agent.learn(plan.training.steps, recorder)
             if not recorder.stopped:
@@ -117,8 +118,14 @@ def _train(
     return Outcome(status, skipped=False)
 
 
+class Stoppable(Protocol):
+    """Who is told that a signal has asked for a stop."""
+
+    stopped: bool
+
+
 @contextlib.contextmanager
-def _stop_on_signal(recorder: Recorder, on_stop: Callable[[], None]) -> Iterator[None]:
+def stop_on_signal(recorder: Stoppable, on_stop: Callable[[], None]) -> Iterator[None]:
     """The first signal asks for a stop at the next boundary, a second one stops at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

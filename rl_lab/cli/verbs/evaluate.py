@@ -19,6 +19,7 @@ interruption.
   grid=[A,B]                 two shifts at once, every pair of magnitudes
   schedule=step              the shifts also while time goes on: step, ramp, cycle, random_walk;
                              schedule.start=100 schedule.clock=episodes
+  adaptations=FOLDER         also what rl-lab adapt made of these runs
   imports=[PACKAGE]          packages that register the environment
   name=NAME output=FOLDER    the results go to OUTPUT/evaluate/NAME
 """
@@ -33,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import files, paths, provenance, records, seeding
-from rl_lab.cli import concluding, config, leaderboard, progress, typed, worlds
+from rl_lab.cli import adaptability, concluding, config, leaderboard, progress, typed, worlds
 from rl_lab.cli.options import Options
 from rl_lab.comparison import suites
 from rl_lab.environments import Anchors, register, require_known
@@ -68,6 +69,12 @@ def _suite(
     failures: Sequence[plan.Failure],
 ) -> int:
     """Each environment by itself, then all on one scale."""
+    if _adaptations(data):
+        raise BadInput(
+            "adaptations= with suite=true",
+            "adaptations of one environment",
+            "Evaluate them with runs= of that environment.",
+        )
     groups = plan.by_environment(folders)
     name = str(data["name"] or f"suite-{files.canonical_hash(sorted(map(str, folders)))}")
     requests = []
@@ -102,10 +109,13 @@ def _evaluate(request: concluding.Request) -> None:
             outcome = runner.run(
                 request.tasks, request.contestants, request.folder, request.settings, on_episodes
             )
+        found = adaptability.measure(
+            request.adaptability, request.contestants, request.folder, request.settings
+        )
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it was", file=sys.stderr)
         raise
-    concluding.conclude(request, *outcome)
+    concluding.conclude(request, *outcome, found)
 
 
 def _code(folder: Path) -> int:
@@ -143,6 +153,7 @@ def _request(
         evaluation_seeds=tuple(seeds),
         evaluation_seed=settings["seed"],
         worlds=planned,
+        adaptability=adaptability.wanted(data, _adaptations(data), contestants, planned, seeds),
         speed=typed.build(speed.Settings, settings["speed"], "evaluation.speed"),
         config_dir=options.config_dir,
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
@@ -188,6 +199,11 @@ def _places(data: Mapping[str, Any]) -> list[Path]:
             raise BadInput(f"{text!r} matches nothing", "a pattern that matches runs or policies")
         places += map(Path, matches)
     return places
+
+
+def _adaptations(data: Mapping[str, Any]) -> list[Path]:
+    texts = [str(text) for text in _texts(data["adaptations"])]
+    return [Path(m) for t in texts for m in (sorted(glob.glob(t)) if glob.has_magic(t) else [t])]
 
 
 def _texts(given: Any) -> list[str]:

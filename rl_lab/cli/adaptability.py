@@ -1,0 +1,159 @@
+"""Drift and continued learning in an evaluation: what is asked for, lived, and written down."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_lab.cli import progress, worlds
+from rl_lab.cli.worlds import Worlds
+from rl_lab.comparison import adaptability, drifting
+from rl_lab.comparison.adaptability import Facts
+from rl_lab.drift_records import DriftRecord
+from rl_lab.environments import Anchors
+from rl_lab.evaluation import adaptations, runner
+from rl_lab.evaluation import drifting as living
+from rl_lab.evaluation.adaptations import Adapted
+from rl_lab.evaluation.plan import Entrant, Failure
+from rl_lab.records import EpisodeRecord
+from rl_lab.shifts import Context
+from rl_lab.statistics import adaptation
+from rl_lab.statistics.adaptation import Scale
+
+# Below the evaluation's folder: episodes of the snapshots, in files like its own.
+FOLDER = "adaptation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What an evaluation was asked for besides fixed policies in fixed worlds.
+
+    Attributes:
+        adapted: Adaptations of its contestants.
+        seeds: Faced by every snapshot.
+        moving: A context that moves within the episode; None where none was asked for.
+        drift_seeds: Faced with and without drift.
+        horizon: Steps after the change at which survival is taken.
+    """
+
+    adapted: tuple[Adapted, ...]
+    seeds: tuple[int, ...]
+    moving: Context | None
+    drift_seeds: tuple[int, ...]
+    horizon: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What came of it."""
+
+    snapshots: Sequence[EpisodeRecord]
+    drifts: Sequence[DriftRecord]
+    failures: Sequence[Failure]
+
+
+def wanted(
+    data: Mapping[str, Any],
+    places: Sequence[Path],
+    contestants: Sequence[Entrant],
+    planned: Worlds,
+    seeds: Sequence[int],
+) -> Wanted:
+    """What a configuration asks for.
+
+    Raises:
+        BadInput: A place holds no adaptation of a contestant, or a number is out of range.
+    """
+    settings = data["evaluation"]
+    moving = [context for context, _ in planned.scheduled if context.moves]
+    drift_seeds = seeds[: worlds.count(settings, "drift_episodes", 0)]
+    return Wanted(
+        adapted=tuple(adaptations.find(places, contestants)),
+        seeds=tuple(seeds[: worlds.count(settings, "adaptation_episodes", 1)]),
+        moving=moving[0] if moving and drift_seeds else None,
+        drift_seeds=tuple(drift_seeds),
+        horizon=worlds.count(settings, "drift_horizon", 1),
+    )
+
+
+def measure(
+    asked: Wanted, contestants: Sequence[Entrant], folder: Path, settings: runner.Settings
+) -> Found:
+    """Live all episodes that are asked for."""
+    snapshots: Sequence[EpisodeRecord] = ()
+    drifts: Sequence[DriftRecord] = ()
+    failures: list[Failure] = []
+    if asked.moving is not None:
+        with progress.of_episodes("drifting") as tell:
+            drifts, failed = living.measure(
+                contestants, asked.moving, asked.drift_seeds, folder, settings, tell
+            )
+        failures += failed
+    if asked.adapted:
+        entrants = adaptations.entrants(asked.adapted)
+        tasks = adaptations.tasks(asked.adapted, asked.seeds)
+        with progress.of_episodes("evaluating snapshots") as tell:
+            snapshots, failed = runner.run(tasks, entrants, folder / FOLDER, settings, tell)
+        failures += failed
+    return Found(snapshots, drifts, failures)
+
+
+def attach(
+    scores: dict[str, Any],
+    asked: Wanted,
+    found: Found,
+    contestants: Sequence[Entrant],
+    anchors: Anchors | None,
+) -> None:
+    """Put the blocks `drift` and `adaptation` into every contestant's scores."""
+    scale = _scale(scores, anchors)
+    drift = _drift(asked, found, contestants, scale)
+    learned = adaptability.blocks(found.snapshots, [_facts(a) for a in asked.adapted], scale)
+    nothing_moved = {"drift": None, "drift_reason": "no schedule within the episode was evaluated"}
+    nothing_learned = {"adaptation": None, "adaptation_reason": "no adaptation was evaluated"}
+    for contestant in scores["contestants"]:
+        contestant |= drift.get(contestant["name"], nothing_moved)
+        contestant |= learned.get(contestant["name"], nothing_learned)
+
+
+def _scale(scores: Mapping[str, Any], anchors: Anchors | None) -> Scale | str:
+    means = [c["reward"]["mean"]["estimate"] for c in scores["contestants"] if c["reward"]]
+    random, solved = (anchors.random, anchors.solved) if anchors else (None, None)
+    return adaptation.scale(random, solved, max(means, default=float("-inf")))
+
+
+def _drift(
+    asked: Wanted, found: Found, contestants: Sequence[Entrant], scale: Scale | str
+) -> dict[str, Any]:
+    context = asked.moving
+    if context is None or context.schedule is None:
+        return {}
+    setup = drifting.Setup(
+        shift=context.shift_name,
+        delta=context.delta,
+        schedule=context.schedule.to_data(),
+        change_step=context.schedule.start,
+        horizon=asked.horizon,
+    )
+    memory = {e.contestant: bool(e.card.state) for e in contestants}
+    return drifting.blocks(found.drifts, setup, scale, memory)
+
+
+def _facts(adapted: Adapted) -> Facts:
+    card, context = adapted.card, adapted.context
+    shift, delta = context.parts[0]
+    return Facts(
+        contestant=adapted.contestant,
+        training_seed=int(card["seed"]),
+        kind=str(card["kind"]),
+        shift=context.shift_name,
+        delta=context.delta,
+        parameter=shift.parameter,
+        unit=shift.unit,
+        value=shift.value(delta),
+        steps=tuple(adapted.steps),
+        costs={key: float(card[key]) for key in ("gradient_updates", "seconds", "cpu_seconds")},
+        declared=dict(card["declared"]),
+    )

@@ -1,0 +1,172 @@
+"""The adaptability card: what a contestant keeps, loses and regains when the world changes.
+
+No single weighted index: a reader who needs one takes the robustness area for a policy that stays
+as it is, and the gain for one that goes on learning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rl_lab.comparison.wording import MISSING, estimate_text, fixed
+from rl_lab.statistics.intervals import counted
+
+Data = Mapping[str, Any]
+Row = tuple[str, str, str]
+
+
+def card(contestant: Data) -> list[Row]:
+    """Rows of the card: what, how much with its 95 % interval, about whom or why not.
+
+    Args:
+        contestant: As in `scores.json`.
+    """
+    rows = [_nominal(contestant), *_robustness(contestant), *_gaps(contestant)]
+    rows += _drift(contestant)
+    for block in contestant.get("adaptation") or ():
+        rows += _learning(block)
+    if not contestant.get("adaptation"):
+        rows.append(("learning", MISSING, contestant.get("adaptation_reason", "")))
+    return rows
+
+
+def card_text(contestant: Data) -> str:
+    """The card as lines of text."""
+    rows = card(contestant)
+    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]
+    return "\n".join([f"adaptability of {contestant['name']}", *(f"  {line}" for line in lines)])
+
+
+def has_card(contestant: Data) -> bool:
+    """Whether there is more to tell than robustness."""
+    return bool(contestant.get("drift") or contestant.get("adaptation"))
+
+
+def _value(interval: Data | None, sign: bool = False) -> str:
+    return MISSING if not interval else estimate_text(interval, sign=sign, decimals=2)
+
+
+def _nominal(contestant: Data) -> Row:
+    reward = contestant.get("reward") or {}
+    score = reward.get("score")
+    seeds = len(reward.get("per_seed", ()))
+    why = counted(seeds, "training seed") if score else reward.get("score_reason", "")
+    return "nominal score", _value(score), why
+
+
+def _robustness(contestant: Data) -> list[Row]:
+    block = contestant.get("robustness")
+    if not block:
+        return [("robustness area", MISSING, contestant.get("robustness_reason", ""))]
+    shown = block.get("shifts") or [block]
+    rows: list[Row] = []
+    for one in shown:
+        levels = one["levels"]
+        ends = [level["value"] for level in (levels[0], levels[-1])]
+        span = "" if None in ends else f", {one['parameter']} {ends[0]:g} to {ends[1]:g}"
+        where = f"{one['shift']}{span}, {len(levels)} levels"
+        rows.append(("robustness area", _value(one["auc"]), where))
+        rows.append(("worst / CVaR10", f"{_plain(one['worst'])} / {_plain(one.get('cvar10'))}", ""))
+        if text := one.get("critical_shift_text"):
+            rows.append(("critical shift (80 %)", str(text), "largest magnitude that keeps 80 %"))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return MISSING
+    return _value(value) if isinstance(value, Mapping) else fixed(float(value), 2)
+
+
+def _gaps(contestant: Data) -> list[Row]:
+    """The generalisation gap, where it was measured."""
+    block = contestant.get("generalisation")
+    if not block:
+        return []
+    texts = " / ".join(_plain(block.get(name)) for name in ("gap_seeds", "gap_near", "gap_far"))
+    why = "" if block.get("gap_seeds") else str(block.get("gap_seeds_reason", ""))
+    return [("gap seeds / near / far", texts, why)]
+
+
+def _drift(contestant: Data) -> list[Row]:
+    block = contestant.get("drift")
+    if not block:
+        return [("drift", MISSING, contestant.get("drift_reason", ""))]
+    where = f"{block['shift']} {block['delta']:g}, {block['schedule']['kind']}"
+    where += f" at step {block['change_step']}"
+    survival = block["survival"]
+    rows: list[Row] = [
+        ("drift: loss (score)", _value(block["loss_score"]), where),
+        (
+            "       loss per step",
+            _value(block["loss_per_step"]),
+            "reward per step after the change",
+        ),
+        (
+            "       survival",
+            f"{_value(survival['drift'])}",
+            f"{block['horizon']} steps later; without drift {_value(survival['no_drift'])}",
+        ),
+    ]
+    return [*rows, *_detection(block)]
+
+
+def _detection(block: Data) -> list[Row]:
+    found = block["detection"]
+    if not found:
+        return [("       detected", MISSING, block.get("detection_reason", ""))]
+    delay = found["delay_steps"]
+    after = f"delay {delay:g} steps" if delay is not None else found["delay_steps_reason"]
+    return [
+        ("       detected", _value(found["detection_rate"]), after),
+        (
+            "       false alarms",
+            _value(found["false_alarm_rate"]),
+            f"of episodes without drift; calibrated to {found['declared_false_alarm_rate']:g}",
+        ),
+    ]
+
+
+def _learning(block: Data) -> list[Row]:
+    if "budget" not in block:
+        return [("learning", MISSING, str(block.get("reason", "")))]
+    where = f"{block['shift']} {block['delta']:g}, {block['budget']:,.0f} steps"
+    note = "" if block["nominal_learned"] else "; nominal not learned"
+    recovery = block["recovery_ratio"]
+    return [
+        ("learning: drop", _value(block["drop"], sign=True), f"{where}{note}"),
+        ("          gain", _value(block["adaptation_gain"], sign=True), "mean over the budget"),
+        ("          recovery", _value(recovery), _recovered(block)),
+        ("          dip, forgetting", _pair(block, "dip", "forgetting"), ""),
+        (
+            "          jumpstart, transfer",
+            _pair(block, "jumpstart", "forward_transfer"),
+            "against training from scratch",
+        ),
+        ("          cost", _cost(block["cost"]), "mean over training seeds"),
+    ]
+
+
+def _recovered(block: Data) -> str:
+    summary = block["steps_to_recover"]
+    if not summary["seeds"]:
+        return str(block.get("recovery_ratio_reason") or summary["median_reason"])
+    share = f"{summary['reached']} of {summary['seeds']} seeds"
+    if summary["median"] is None:
+        return f"steps to recover > {block['budget']:,.0f} ({share})"
+    return f"steps to recover {summary['median']:,.0f} ({share})"
+
+
+def _pair(block: Data, one: str, two: str) -> str:
+    return f"{_value(block[one])}, {_value(block[two])}"
+
+
+def _cost(cost: Data) -> str:
+    return f"{cost['gradient_updates']:,.0f} gradient steps, {cost['seconds']:.0f} s"
+
+
+def texts(contestants: Sequence[Data]) -> list[str]:
+    """The cards of all contestants that have one."""
+    return [card_text(c) for c in contestants if has_card(c)]

@@ -1,0 +1,113 @@
+"""Adaptations in an evaluation: their snapshots, where each is judged, and on which seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_lab import adaptations, frozen_policy, paths, runs, shifts
+from rl_lab.adaptations import CONTINUED, SnapshotName
+from rl_lab.errors import BadInput
+from rl_lab.evaluation.plan import Entrant, Task
+from rl_lab.shifts import Context
+
+_BLOCK = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapted:
+    """One adaptation of a contestant of an evaluation.
+
+    Attributes:
+        folder: Where it lies.
+        card: What `adaptation.json` says.
+        contestant: The contestant's name.
+        context: The world that was adapted to.
+    """
+
+    folder: Path
+    card: Mapping[str, Any]
+    contestant: str
+    context: Context
+
+    @property
+    def steps(self) -> list[int]:
+        """Environment steps in the shifted world at which there are snapshots."""
+        return [int(snapshot["step"]) for snapshot in self.card["snapshots"]]
+
+    def name(self, step: int) -> SnapshotName:
+        """What its snapshot is called in records."""
+        context = self.context
+        return SnapshotName(
+            self.contestant, self.card["kind"], context.shift_name, context.delta, step
+        )
+
+
+def find(places: Iterable[Path], contestants: Sequence[Entrant]) -> list[Adapted]:
+    """The adaptations at some places, each with its contestant.
+
+    Raises:
+        BadInput: A place holds none, one is not complete, or its run's recipe is no contestant.
+    """
+    names = {(e.card.agent, e.card.recipe_hash): e.contestant for e in contestants}
+    found = []
+    for place in places:
+        folders = paths.find(place, paths.ADAPTATION) if place.is_dir() else []
+        if not folders:
+            raise BadInput(
+                f"{place} holds no adaptations" if place.exists() else f"{place} does not exist",
+                "a folder that rl-lab adapt wrote",
+                "`rl-lab adapt run=RUN shift=NAME` makes one.",
+            )
+        found += [_adapted(folder, names) for folder in folders]
+    return found
+
+
+def _adapted(folder: Path, names: Mapping[tuple[str, str], str]) -> Adapted:
+    card = adaptations.read(folder)
+    if card["status"] != runs.COMPLETE:
+        raise BadInput(
+            f"adaptation {folder} is {card['status']}",
+            "a complete one",
+            "Give its rl-lab adapt command again.",
+        )
+    name = names.get((card["agent"], card["recipe_hash"]))
+    if name is None:
+        raise BadInput(
+            f"adaptation {folder} is of {card['agent']}-{card['recipe_hash']}",
+            f"one of the contestants: {', '.join(sorted(set(names.values())))}",
+            "Evaluate it together with the runs that it continues.",
+        )
+    return Adapted(folder, card, name, shifts.context_from_data(card["context"]))
+
+
+def entrants(adapted: Sequence[Adapted]) -> list[Entrant]:
+    """Every snapshot as something that can be evaluated."""
+    made = []
+    for one in adapted:
+        for step in one.steps:
+            folder = paths.snapshot_folder(one.folder, step)
+            card = frozen_policy.read_card(folder)
+            made.append(Entrant(str(one.name(step)), one.card["seed"], folder, card, None))
+    return made
+
+
+def tasks(adapted: Sequence[Adapted], seeds: Sequence[int]) -> list[Task]:
+    """Each snapshot in the shifted world; those of continued trainings in the original one too."""
+    made = []
+    for one in adapted:
+        worlds = [one.context, *([shifts.NOMINAL] if one.card["kind"] == CONTINUED else [])]
+        for step in one.steps:
+            folder = paths.snapshot_folder(one.folder, step)
+            made += [
+                Task(str(one.name(step)), one.card["seed"], folder, world, tuple(block))
+                for world in worlds
+                for block in _blocks(seeds)
+            ]
+    return made
+
+
+def _blocks(seeds: Sequence[int]) -> list[Sequence[int]]:
+    return [seeds[i : i + _BLOCK] for i in range(0, len(seeds), _BLOCK)]

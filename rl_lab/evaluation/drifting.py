@@ -1,0 +1,170 @@
+"""Drift in an evaluation: each episode lived twice, with the context moving and without."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_lab import drift_records, episodes, files, paths, runs, shifts
+from rl_lab.drift import storing
+from rl_lab.drift.monitor import tracker_of
+from rl_lab.drift.tracking import Tracker
+from rl_lab.drift_records import DriftRecord
+from rl_lab.errors import BadInput
+from rl_lab.evaluation import workers
+from rl_lab.evaluation.plan import Entrant, Failure, Task
+from rl_lab.evaluation.runner import Settings, engine_for
+from rl_lab.frozen_policy import FrozenPolicy
+from rl_lab.shifts import Context
+
+# Fields of a record that need a reference.
+_OF_MONITOR = (
+    "alarm_step", "residual_after", "novelty_after", "samples", "reference_novelty",
+    "false_alarm_rate", "sd_s", "categories",
+)  # fmt: skip
+_BLOCK = 10
+
+
+def measure(
+    contestants: Sequence[Entrant],
+    context: Context,
+    seeds: Sequence[int],
+    folder: Path,
+    settings: Settings,
+    on_episodes: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[DriftRecord], list[Failure]]:
+    """Live every seed in the moving context and in the training context; writes `drift.csv`.
+
+    Args:
+        contestants: Whose policies.
+        context: Moves within the episode.
+        seeds: The evaluation seeds.
+        folder: The evaluation's folder.
+        settings: How episodes are run.
+        on_episodes: Told how many episodes of how many are done.
+    """
+    assert context.schedule is not None
+    tasks = [
+        Task(e.contestant, e.training_seed, e.folder, world, tuple(seeds[i : i + _BLOCK]))
+        for e in contestants
+        for world in (context, shifts.NOMINAL)
+        for i in range(0, len(seeds), _BLOCK)
+    ]
+    engine = dataclasses.replace(
+        engine_for(tasks, contestants, settings), live=_Live(context.schedule.start)
+    )
+    found: list[DriftRecord] = []
+    total = sum(len(task.evaluation_seeds) for task in tasks)
+
+    def keep(record: DriftRecord) -> None:
+        found.append(record)
+        on_episodes(len(found), total)
+
+    with runs.exclusive(folder, "evaluating"):
+        failures = workers.run_tasks(tasks, engine, settings.workers, keep)
+    found.sort(key=lambda r: (r.contestant, r.training_seed, r.drift, r.evaluation_seed))
+    files.write_text(folder / paths.DRIFT, drift_records.to_csv(found))
+    return found, failures
+
+
+@dataclasses.dataclass(frozen=True)
+class _Live:
+    """Lives one episode of a task; what a worker is handed instead of a plain episode.
+
+    Attributes:
+        change_step: Steps before the context moves.
+    """
+
+    change_step: int
+
+    def __call__(
+        self,
+        task: Task,
+        policy: FrozenPolicy,
+        env: Any,
+        seed: int,
+        limit: int,
+        note: Callable[[int], None],
+    ) -> DriftRecord:
+        watch = _Watch(policy, self.change_step)
+        rewards: list[float] = []
+        last: episodes.Transition | None = None
+        for last in episodes.rollout(env, policy, seed, limit):
+            watch.step(last[0], last[1])
+            rewards.append(last[2])
+            note(len(rewards))
+        assert last is not None
+        after = rewards[self.change_step :]
+        return DriftRecord(
+            contestant=task.contestant,
+            training_seed=task.training_seed,
+            drift=task.context.schedule is not None,
+            evaluation_seed=seed,
+            length=len(rewards),
+            terminated=bool(last[3]),
+            truncated=bool(last[4]),
+            episode_return=math.fsum(rewards),
+            return_after=math.fsum(after),
+            recovery=_recovery(after),
+            **watch.findings(),
+        )
+
+
+def _recovery(after: Sequence[float]) -> float | None:
+    third = len(after) // 3
+    if third == 0:
+        return None
+    return math.fsum(after[-third:]) / third - math.fsum(after[:third]) / third
+
+
+class _Watch:
+    """The monitor over a whole episode, and a second look at what comes after the change."""
+
+    def __init__(self, policy: FrozenPolicy, change_step: int) -> None:
+        self._change, self._seen = change_step, 0
+        self._alarm_step: int | None = None
+        self._whole: Tracker | None = None
+        try:
+            card = policy.card
+            assert policy.folder is not None
+            self._reference = storing.load(policy.folder, card.onnx_sha256)
+            spaces = (self._reference, card.observation_space, card.action_space)
+            self._whole, self._after = tracker_of(*spaces), tracker_of(*spaces)
+            self._missing = ""
+        except BadInput as error:
+            self._missing = str(error)
+
+    def step(self, observation: Any, action: Any) -> None:
+        """Take what the policy saw and did."""
+        if self._whole is None:
+            return
+        threshold = self._reference.threshold
+        cusum = self._whole.step(observation, action)
+        self._seen += 1
+        if threshold is not None and cusum > threshold and self._alarm_step is None:
+            self._alarm_step = self._seen
+        if self._seen > self._change:
+            self._after.step(observation, action)
+
+    def findings(self) -> dict[str, Any]:
+        """The monitor's part of a record."""
+        if self._whole is None:
+            return {**dict.fromkeys(_OF_MONITOR), "no_monitor": self._missing}
+        reference, after = self._reference, self._after
+        alarmed = reference.threshold is not None
+        return {
+            "alarm_step": self._alarm_step,
+            "residual_after": after.residual,
+            "novelty_after": after.novelty_rate if after.steps else None,
+            "samples": after.samples if after.steps else np.empty((0, len(reference.sd_s))),
+            "no_monitor": "" if alarmed else f"no alarm: {reference.model_reason}",
+            "reference_novelty": reference.novelty_rate,
+            "false_alarm_rate": reference.false_alarm_rate if alarmed else None,
+            "sd_s": reference.sd_s,
+            "categories": reference.categories,
+        }

@@ -1,0 +1,122 @@
+"""The block `adaptation`: hand-worked curves from episode records."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rl_lab.adaptations import CONTINUED, SCRATCH, SnapshotName
+from rl_lab.comparison import adaptability, card
+from rl_lab.comparison.adaptability import Facts
+from rl_lab.records import EpisodeRecord
+from rl_lab.statistics.adaptation import Scale
+
+SCALE = Scale(0.0, 100.0, "")
+STEPS = (0, 10, 20, 30)
+
+
+def facts(seed: int, kind: str = CONTINUED, steps: tuple[int, ...] = STEPS) -> Facts:
+    costs = {"gradient_updates": 5.0 + seed, "seconds": 1.0, "cpu_seconds": 1.0}
+    words = {"weights": "the run's"}
+    return Facts("ppo", seed, kind, "wind", 0.5, "w", "N", 2.0, steps, costs, words)
+
+
+def episodes(
+    seed: int, curve: list[float], world: str, kind: str = CONTINUED, steps: tuple[int, ...] = STEPS
+) -> list[EpisodeRecord]:
+    """Two episodes per snapshot, one point below and one above the curve."""
+    return [
+        EpisodeRecord(
+            contestant=str(SnapshotName("ppo", kind, "wind", 0.5, step)),
+            training_seed=seed,
+            environment="E-v0",
+            shift=world,
+            delta=0.5 if world == "wind" else 0.0,
+            schedule="none",
+            evaluation_seed=k,
+            episode_return=value + (k - 0.5) * 2,
+            length=1,
+            terminated=True,
+            truncated=False,
+        )
+        for step, value in zip(steps, curve, strict=True)
+        for k in (0, 1)
+    ]
+
+
+def two_seeds() -> list[EpisodeRecord]:
+    return [
+        *episodes(0, [20, 80, 90, 100], "wind"),
+        *episodes(0, [100, 90, 80, 70], "none"),
+        *episodes(1, [40, 95, 96, 97], "wind"),
+        *episodes(1, [100, 100, 100, 90], "none"),
+        *episodes(0, [0, 10, 20, 30], "wind", SCRATCH),
+    ]
+
+
+def test_a_block_worked_out_by_hand() -> None:
+    made = adaptability.blocks(two_seeds(), [facts(0), facts(1), facts(0, SCRATCH)], SCALE)
+    (block,) = made["ppo"]["adaptation"]
+    assert block["training_seeds"] == [0, 1]
+    assert (block["budget"], block["episodes"], block["value"]) == (30, 2, 2.0)
+    assert block["drop"]["estimate"] == pytest.approx((0.8 + 0.6) / 2)
+    assert block["forgetting"]["estimate"] == pytest.approx((0.3 + 0.1) / 2)
+    assert block["recovery_ratio"]["estimate"] == pytest.approx((1.0 + 0.57 / 0.6) / 2)
+    # seed 0: (0/2 + 0.6 + 0.7 + 0.8/2) / 3; seed 1: (0/2 + 0.55 + 0.56 + 0.57/2) / 3
+    assert block["adaptation_gain"]["estimate"] == pytest.approx((1.7 + 1.395) / 6)
+    # only seed 0 has a twin: jumpstart 0.2 - 0
+    assert block["jumpstart"]["estimate"] == pytest.approx(0.2)
+    assert "1 of 2 training seeds" in block["jumpstart"]["label"]
+    # seed 1 stays above 0.4 + 0.9 * 0.6 from step 10 on; seed 0 reaches 0.92 only at the end
+    recovery = block["steps_to_recover"]
+    assert (recovery["reached"], recovery["seeds"]) == (1, 2)
+    assert recovery["median"] is None
+    assert recovery["restricted_mean"] == pytest.approx((10 + 30) / 2)
+    assert block["cost"]["gradient_updates"] == 5.5
+    assert block["curves"][1]["shifted"]["estimate"] == pytest.approx(0.875)
+    assert block["curves"][1]["scratch"]["estimate"] == pytest.approx(0.1)
+    assert block["per_seed"]["0"]["steps_to_recover"] == 30
+    assert block["per_seed"]["0"]["recovered"] is False
+    json.dumps(block, allow_nan=False)
+
+
+def test_a_twin_with_other_steps_is_read_between_them() -> None:
+    steps = (0, 15, 30)
+    records = [*two_seeds(), *episodes(1, [0, 15, 30], "wind", SCRATCH, steps)]
+    twin = facts(1, SCRATCH, steps)
+    made = adaptability.blocks(records, [facts(0), facts(1), twin], SCALE)
+    scratch = made["ppo"]["adaptation"][0]["per_seed"]["1"]["curves"]["scratch"]
+    assert scratch == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_a_seed_with_a_missing_episode_is_left_out() -> None:
+    made = adaptability.blocks(two_seeds()[1:], [facts(0), facts(1)], SCALE)
+    (block,) = made["ppo"]["adaptation"]
+    assert block["training_seeds"] == [1]
+    assert block["drop"]["low"] is None
+
+
+def test_without_a_scale_the_reason_stands() -> None:
+    made = adaptability.blocks([], [facts(0)], "no anchors")
+    assert made["ppo"] == {"adaptation": None, "adaptation_reason": "no anchors"}
+
+
+def test_without_episodes_the_reason_stands() -> None:
+    (block,) = adaptability.blocks([], [facts(0)], SCALE)["ppo"]["adaptation"]
+    assert block["reason"] == "no continued training has its episodes"
+    assert ("learning", "-", block["reason"]) in card.card({"name": "x", "adaptation": [block]})
+
+
+def test_names_read_back() -> None:
+    name = SnapshotName("ppo-1a2b", SCRATCH, "wind+dust@0.5", 0.25, 300)
+    assert SnapshotName.parse(str(name)) == name
+
+
+def test_the_card_says_what_was_regained() -> None:
+    made = adaptability.blocks(two_seeds(), [facts(0), facts(1), facts(0, SCRATCH)], SCALE)
+    text = card.card_text({"name": "ppo", **made["ppo"]})
+    assert "wind 0.5, 30 steps" in text
+    assert "steps to recover > 30 (1 of 2 seeds)" in text
+    assert card.has_card({"name": "ppo", **made["ppo"]})
+    assert not card.has_card({"name": "ppo"})

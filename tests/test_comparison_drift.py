@@ -1,0 +1,163 @@
+"""The block `drift`: paired episodes worked out by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rl_lab import drift_records
+from rl_lab.comparison import card, drifting
+from rl_lab.comparison.drifting import Setup
+from rl_lab.drift_records import DriftRecord
+from rl_lab.statistics.adaptation import Scale
+
+SETUP = Setup("wind", 1.0, {"kind": "step"}, change_step=10, horizon=5)
+SCALE = Scale(0.0, 100.0, "")
+STILL = DriftRecord(
+    contestant="ppo",
+    training_seed=0,
+    drift=False,
+    evaluation_seed=0,
+    length=30,
+    terminated=False,
+    truncated=True,
+    episode_return=30.0,
+    return_after=20.0,
+    recovery=0.0,
+    alarm_step=None,
+    residual_after=1.0,
+    novelty_after=0.01,
+    samples=np.zeros((4, 2)),
+    no_monitor="",
+    reference_novelty=0.02,
+    false_alarm_rate=0.05,
+    sd_s=np.ones(2),
+    categories=False,
+)
+
+
+def pair(seed: int, **moved: Any) -> list[DriftRecord]:
+    still = dataclasses.replace(STILL, evaluation_seed=seed)
+    return [still, dataclasses.replace(still, drift=True, **moved)]
+
+
+def block(
+    records: list[DriftRecord], scale: Scale | str = SCALE, memory: bool = False
+) -> dict[str, Any]:
+    made = drifting.blocks(records, SETUP, scale, {"ppo": memory})["ppo"]
+    json.dumps(made, allow_nan=False)
+    found: dict[str, Any] = made["drift"]
+    return found
+
+
+def test_a_disturbance_of_strength_0_loses_exactly_nothing() -> None:
+    found = block([r for seed in range(5) for r in pair(seed)])
+    assert found["loss_per_step"]["estimate"] == 0.0
+    assert found["loss_score"]["estimate"] == 0.0
+    assert found["obs_shift"]["estimate"] == 0.0
+    assert found["dynamics_shift"]["estimate"] == 0.0
+    assert found["per_seed"]["0"]["obs_shift_p"] == 1.0
+    assert found["detection"]["detection_rate"]["estimate"] == 0.0
+
+
+def test_losses_by_hand() -> None:
+    # One falls five steps after the change: 20 - 5 lost over 20 steps; the other loses nothing.
+    fallen = pair(0, length=15, terminated=True, return_after=5.0, alarm_step=13)
+    found = block([*fallen, *pair(1, alarm_step=16)])
+    assert found["loss_per_step"]["estimate"] == pytest.approx((15 / 20 + 0) / 2)
+    assert found["loss_score"]["estimate"] == pytest.approx(0.15 / 2)
+    assert found["survival"]["drift"]["estimate"] == 0.5
+    assert found["survival"]["no_drift"]["estimate"] == 1.0
+    # alarms after 13 and 16 observations, the change is felt from the 12th on: 2 and 5 steps
+    assert found["detection"]["detection_rate"]["estimate"] == 1.0
+    assert found["detection"]["delay_steps"] == 3.5
+    assert (found["detection"]["detected"], found["detection"]["episodes"]) == (2, 2)
+
+
+def test_an_alarm_before_the_change_is_not_a_detection() -> None:
+    found = block(pair(0, alarm_step=11))
+    assert found["detection"]["detection_rate"]["estimate"] == 0.0
+    assert found["detection"]["delay_steps"] is None
+    assert "later than the episodes' end: 0 of 1" in found["detection"]["delay_steps_reason"]
+
+
+def test_false_alarms_are_counted_without_drift() -> None:
+    still, moved = pair(0, alarm_step=20)
+    found = block([dataclasses.replace(still, alarm_step=25), moved, *pair(1)])
+    assert found["detection"]["false_alarm_rate"]["estimate"] == 0.5
+    assert found["detection"]["declared_false_alarm_rate"] == 0.05
+
+
+def test_an_episode_that_ends_before_the_change_says_nothing_of_detection() -> None:
+    early = {"length": 8, "terminated": True, "return_after": 0.0}
+    still, moved = pair(0, **early)
+    found = block([dataclasses.replace(still, **early), moved])
+    assert found["loss_per_step"] is None
+    assert found["loss_per_step_reason"] == "no episode reached the change"
+    assert found["detection"]["detection_rate"] is None
+    assert found["survival"]["drift"]["estimate"] == 0.0
+
+
+def test_without_a_reference_losses_stand_alone() -> None:
+    none = dict.fromkeys(
+        (
+            "residual_after",
+            "novelty_after",
+            "samples",
+            "reference_novelty",
+            "false_alarm_rate",
+            "sd_s",
+            "categories",
+        )
+    )
+    bare = [dataclasses.replace(r, no_monitor="no reference", **none) for r in pair(0)]
+    found = block(bare)
+    assert found["detection"] is None
+    assert found["detection_reason"] == "no reference"
+    assert found["obs_shift"] is None
+    assert found["obs_shift_reason"] == "no reference"
+    assert found["loss_per_step"]["estimate"] == 0.0
+
+
+def test_recovery_within_the_episode_is_of_memory_only() -> None:
+    assert "without memory" in block(pair(0))["within_episode_recovery_reason"]
+    found = block(pair(0, recovery=0.5), memory=True)
+    assert found["within_episode_recovery"]["estimate"] == 0.5
+
+
+def test_a_moved_distribution_shows() -> None:
+    records = [r for seed in range(6) for r in pair(seed, samples=np.full((4, 2), 3.0))]
+    found = block(records)
+    assert found["obs_shift"]["estimate"] == pytest.approx(3.0)
+    assert found["per_seed"]["0"]["obs_shift_p"] <= 0.02
+
+
+def test_without_a_scale_loss_per_step_still_stands() -> None:
+    found = block(pair(0, return_after=0.0), scale="no anchors")
+    assert found["loss_per_step"]["estimate"] == 1.0
+    assert found["loss_score_reason"] == "no anchors"
+
+
+def test_unpaired_seeds_are_left_out() -> None:
+    made = drifting.blocks(pair(0)[:1], SETUP, SCALE, {"ppo": False})
+    assert made["ppo"]["drift_reason"] == "no training seed has all its episodes"
+
+
+def test_the_table_of_records() -> None:
+    text = drift_records.to_csv(pair(3, alarm_step=12, terminated=True))
+    head, still, moved = text.splitlines()
+    assert head.startswith("contestant,training_seed,drift,evaluation_seed")
+    assert still == "ppo,0,0,3,30,0,1,30.0,20.0,0.0,,1.0,0.01"
+    assert moved == "ppo,0,1,3,30,1,1,30.0,20.0,0.0,12,1.0,0.01"
+
+
+def test_the_card_says_loss_and_detection() -> None:
+    made = drifting.blocks(pair(0, alarm_step=13), SETUP, SCALE, {"ppo": False})
+    text = card.card_text({"name": "ppo", **made["ppo"]})
+    assert "wind 1, step at step 10" in text
+    assert "delay 2 steps" in text
+    assert "calibrated to 0.05" in text

@@ -61,7 +61,7 @@ def facts(environment: str) -> dict[str, Any]:
 
 def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
     """Measure one environment and print its line."""
-    training = Training(1, 1, False, False, 1, 0, 1, None, None, False)
+    training = Training(1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None)
     agent = sb3.make(
         lambda: gymnasium.make(environment),
         training,
@@ -112,7 +112,7 @@ def scaling(folder: Path) -> None:
     environment = "LunarLander-v3"
     agent = sb3.make(
         lambda: gymnasium.make(environment),
-        Training(1, 1, False, False, 1, 0, 1, None, None, False),
+        Training(1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None),
         0,
         algorithm="stable_baselines3.PPO",
         policy="MlpPolicy",

@@ -30,6 +30,10 @@ class Training:
         seconds: A second budget, in wall time: the training ends at the first boundary after it.
             None is none.
         log_every_steps: Steps between two log points; None is the algorithm's own rhythm, 0 never.
+        vectorization: How environments are stepped side by side: `sync` in this process,
+            `subprocess` in one each, `native` as one vector environment, or a dotted path.
+        wrappers: Wrappers for learning alone, outside of what records returns, innermost first.
+        warm_start: A complete run of whose weights and normaliser this one starts; None is none.
         log_episodes: Whether each training episode's return and length are logged, unsmoothed.
     """
 
@@ -43,6 +47,9 @@ class Training:
     seconds: float | None
     log_every_steps: int | None
     log_episodes: bool
+    vectorization: str
+    wrappers: tuple[Mapping[str, Any], ...]
+    warm_start: str | None
 
 
 class Listener(Protocol):

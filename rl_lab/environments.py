@@ -189,6 +189,16 @@ def _wrap(
             f"a dotted path that starts with {' or '.join(trusted)}",
             "To use a wrapper of your own, name its package in env.imports=[PACKAGE].",
         )
+    return applied(env, wrapper)
+
+
+def applied(env: gymnasium.Env[Any, Any], wrapper: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """An environment in a wrapper that the user has named, wherever that comes from.
+
+    Raises:
+        BadInput: It cannot be imported, is none, or refuses its arguments.
+    """
+    name = str(wrapper.get("name", ""))
     module, _, attribute = name.rpartition(".")
     try:
         kind = getattr(importlib.import_module(module), attribute)

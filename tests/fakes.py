@@ -44,6 +44,11 @@ class Countdown(gymnasium.Env):
         return np.array([self._step, self._left], np.float32)
 
 
+def made(environment: str, **kwargs: Any) -> Any:
+    """One of these environments, also in a process that has not imported them yet."""
+    return gymnasium.make(environment, **kwargs)
+
+
 def countdown_return(seed: int) -> float:
     """What always choosing action 1 earns in Countdown: 1 + 2 + ... + (3 + seed % 5)."""
     length = 3 + seed % 5
@@ -135,6 +140,25 @@ _KINDS = {"Countdown": Countdown, "Faulty": Faulty, "Endless": Endless, "Masked"
 for _name, _kind in _KINDS.items():
     if f"Fake{_name}-v0" not in gymnasium.registry:
         gymnasium.register(f"Fake{_name}-v0", entry_point=_kind)
+
+
+def native(num_envs: int, mode: str, max_episode_steps: int) -> Any:
+    """Copies of Countdown as one vector environment, the counterpart of single ones."""
+    return gymnasium.vector.SyncVectorEnv(
+        [lambda: gymnasium.wrappers.TimeLimit(Countdown(), max_episode_steps)] * num_envs,
+        autoreset_mode=gymnasium.vector.AutoresetMode[mode],
+    )
+
+
+for _mode in ("SAME_STEP", "DISABLED", "NEXT_STEP"):
+    if f"FakeNative{_mode}-v0" not in gymnasium.registry:
+        gymnasium.register(
+            f"FakeNative{_mode}-v0",
+            entry_point=lambda mode, **kwargs: Countdown(**kwargs),
+            vector_entry_point=native,
+            max_episode_steps=4,  # some episodes end before, some are cut
+            kwargs={"mode": _mode},
+        )
 if "FakeGoal-v0" not in gymnasium.registry:
     gymnasium.register("FakeGoal-v0", entry_point=Goal, max_episode_steps=10)
 

@@ -50,6 +50,7 @@ NOT_HYPERPARAMETERS = {
     "tensorboard_log",
     "verbose",
 }
+MAY_BE_FRACTIONS = ("max_grad_norm", "alive_bonus_offset")
 FACTS = ["_target_", "name", "action_spaces", "settings", "algorithm", "policy"]
 ACTION_SPACES = {
     "box": gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32),
@@ -96,6 +97,11 @@ def assert_holds(delta: dict[str, Any], config: dict[str, Any]) -> None:
             assert found == value, ".".join(path)
 
 
+def identifier(name: str) -> str:
+    """The registered id behind a file of conf/env."""
+    return str(raw(f"env/{name}")["id"])
+
+
 def require_package(environment: str) -> None:
     entry = str(gymnasium.spec(environment).entry_point)
     for folder, package in EXTRAS.items():
@@ -103,7 +109,9 @@ def require_package(environment: str) -> None:
             pytest.importorskip(package, reason=f"{environment} needs the extra {folder!r}")
 
 
-with_environments = pytest.mark.parametrize("name", [n for n in names("env") if n != "any"])
+with_environments = pytest.mark.parametrize(
+    "name", [n for n in names("env") if n not in ("any", "atari")]
+)
 with_agents = pytest.mark.parametrize("name", names("agent"))
 with_tuned = pytest.mark.parametrize("name", [n for n in names("tuned") if n != "none"])
 
@@ -139,8 +147,10 @@ def test_an_unknown_choice_is_an_error() -> None:
 @with_environments
 def test_environment_file_is_named_after_a_registered_id(name: str) -> None:
     data = composed(f"env={name}")["env"]
-    assert data["id"] == name
-    assert name in gymnasium.registry
+    # Wrapped into another world, an environment has another name.
+    assert data.pop("name", data["id"]) == name
+    assert data["id"] in gymnasium.registry
+    assert data["id"] == name or data["wrappers"]
     assert list(data) == [
         *(field.name for field in dataclasses.fields(EnvironmentRecipe)),
         "imports",
@@ -152,7 +162,7 @@ def test_environment_file_is_named_after_a_registered_id(name: str) -> None:
 @with_environments
 def test_environment_anchors_agree_with_the_registry(name: str) -> None:
     anchors = Anchors(**raw(f"env/{name}")["anchors"])
-    threshold = gymnasium.spec(name).reward_threshold
+    threshold = gymnasium.spec(identifier(name)).reward_threshold
     assert threshold in (None, anchors.solved)
     assert anchors.random < anchors.solved
     assert anchors.ceiling is None or anchors.solved <= anchors.ceiling
@@ -162,18 +172,23 @@ def test_environment_anchors_agree_with_the_registry(name: str) -> None:
 @with_environments
 def test_environment_states_the_registered_step_limit(name: str) -> None:
     text = (CONF / "env" / f"{name}.yaml").read_text(encoding="utf-8")
-    assert f"null: the registered limit, {gymnasium.spec(name).max_episode_steps}\n" in text
+    assert (
+        f"null: the registered limit, {gymnasium.spec(identifier(name)).max_episode_steps}\n"
+        in text
+    )
 
 
 @with_environments
 def test_control_period_is_the_environments_own_clock(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require_package(name)
+    require_package(identifier(name))
+    if "Resize" in str(raw(f"env/{name}")["wrappers"]):
+        pytest.importorskip("cv2", reason="resizing needs the extra 'atari'")
     monkeypatch.chdir(tmp_path)  # MuJoCo may write a log file into the current folder.
     env = environments.make(EnvironmentRecipe.from_data(raw(f"env/{name}")))
     clock = getattr(env.unwrapped, "tau", getattr(env.unwrapped, "dt", None))
-    if ".box2d." in str(gymnasium.spec(name).entry_point):
+    if ".box2d." in str(gymnasium.spec(identifier(name)).entry_point):
         clock = 1.0 / env.metadata["render_fps"]
     env.close()
     assert raw(f"env/{name}")["anchors"]["control_period_s"] == pytest.approx(clock)
@@ -182,7 +197,12 @@ def test_control_period_is_the_environments_own_clock(
 @with_environments
 def test_headline_shift_exists(name: str) -> None:
     shift = raw(f"env/{name}")["headline_shift"]
-    assert shift in names("shift") or f"{name}/{shift}" in names("shift")
+    assert shift in names("shift") or f"{identifier(name)}/{shift}" in names("shift")
+
+
+def test_atari_is_any_game() -> None:
+    assert composed("env=atari", "env.game=Pong")["env"]["id"] == "PongNoFrameskip-v4"
+    assert composed("env=atari")["env"]["name"] == "BreakoutNoFrameskip-v4"
 
 
 def test_any_needs_an_id() -> None:
@@ -266,7 +286,8 @@ def test_tuned_file_names_only_what_the_agent_and_the_training_have(name: str) -
     environment, _, agent = name.partition("/")
     assert environment in names("env")
     data, known = raw(f"tuned/{name}"), raw(f"agent/{agent}")
-    assert set(data) == {"training", "agent"}
+    assert {"training", "agent"} <= set(data) <= {"training", "agent", "env"}
+    assert set(data.get("env", {})) <= {"wrappers"}  # what the agent sees, not what it is paid
     assert set(data["training"]) <= {field.name for field in dataclasses.fields(Training)}
     assert set(data["agent"]) <= set(known)
     assert set(data["agent"].get("policy_kwargs", {})) <= set(known["policy_kwargs"])
@@ -279,7 +300,7 @@ def test_tuned_values_have_the_type_of_what_they_replace(name: str) -> None:
     steps, n_envs = (data["training"][key] for key in ("steps", "n_envs"))
     assert type(steps) is type(n_envs) is int
     for key, value in data["agent"].items():
-        if type(known[key]) in (bool, int) and key != "max_grad_norm":
+        if type(known[key]) in (bool, int) and key not in MAY_BE_FRACTIONS:
             assert type(value) is type(known[key]), key
         if type(known[key]) is float and isinstance(value, dict):
             assert sorted(value) == ["end", "schedule", "start"]
@@ -320,7 +341,8 @@ def test_a_list_replaces_a_tuned_network() -> None:
 @with_tuned
 def test_tuned_networks_are_lists_because_hydra_cannot_put_a_list_over_a_mapping(name: str) -> None:
     net_arch = raw(f"tuned/{name}")["agent"].get("policy_kwargs", {}).get("net_arch", [])
-    assert isinstance(net_arch, list)
+    # One for each network only where they differ.
+    assert isinstance(net_arch, list) or len({str(sizes) for sizes in net_arch.values()}) > 1
 
 
 # Training, experiments, debugging ------------------------------------------------------------

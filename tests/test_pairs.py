@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from rl_lab import cli, paths, spaces
+from rl_lab.cli import planning
+from rl_lab.cli.options import Options
 
 CONF = paths.conf_dir()
 NEEDS = {"LunarLander": "Box2D", "BipedalWalker": "Box2D", "-v5": "mujoco"}
@@ -34,11 +37,15 @@ CONTRIB = ("ars", "crossq", "maskable_ppo", "qrdqn", "recurrent_ppo", "tqc", "tr
 CONTRIB_ENVIRONMENTS = ("CartPole-v1", "Pendulum-v1")
 
 
+def worlds() -> list[str]:
+    """Environments as they are registered; wrapped ones have tests of their own."""
+    plain = [n for n in names("env") if n != "any"]
+    return [n for n in plain if not read(f"env/{n}")["wrappers"]]
+
+
 def legal_pairs() -> list[tuple[str, str]]:
     pairs = []
-    for environment in names("env"):
-        if environment == "any":
-            continue
+    for environment in worlds():
         kind = "discrete" if environment in DISCRETE else "box"
         for agent in names("agent"):
             if agent in CONTRIB and environment not in CONTRIB_ENVIRONMENTS:
@@ -58,15 +65,15 @@ def require(environment: str) -> None:
 
 
 def test_the_pairs_are_as_many_as_shipped() -> None:
-    # 4 environments with discrete actions, 7 with continuous ones.
-    assert len([e for e in names("env") if e != "any"]) == 11
+    # 4 environments with discrete actions, 8 with continuous ones.
+    assert len(worlds()) == 12
     assert names("agent") == sorted([*CORE, *CONTRIB])
-    assert len([p for p in legal_pairs() if p[1] in CORE]) == 4 * 3 + 7 * 5
+    assert len([p for p in legal_pairs() if p[1] in CORE]) == 4 * 3 + 8 * 5
     # CartPole: qrdqn, trpo, ars, recurrent_ppo. Pendulum: tqc, crossq, trpo, ars, recurrent_ppo.
     assert len([p for p in legal_pairs() if p[1] in CONTRIB]) == 4 + 5
 
 
-@pytest.mark.parametrize("environment", sorted(e for e in names("env") if e != "any"))
+@pytest.mark.parametrize("environment", worlds())
 def test_the_kind_of_actions_is_what_the_pairs_assume(environment: str) -> None:
     require(environment)
     env = gymnasium.make(environment)
@@ -114,3 +121,59 @@ def test_an_experiment_trains(
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", f"experiment={experiment}", "debug=smoke"]) == 0
     assert len(list(tmp_path.rglob("policy.onnx"))) == 2
+
+
+TUNED = [p.relative_to(CONF / "tuned").with_suffix("") for p in (CONF / "tuned").rglob("*/*.yaml")]
+PACKAGES = {**NEEDS, "CarRacing": "cv2", "atari": "ale_py"}
+
+
+@pytest.mark.parametrize("pair", sorted(map(str, TUNED)))
+def test_tuned_settings_build_their_agent(
+    pair: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment, agent = pair.split("/")
+    for part, package in PACKAGES.items():
+        if part in environment:
+            pytest.importorskip(package, reason=f"{environment} needs {package}")
+    monkeypatch.chdir(tmp_path)
+    words = [f"env={environment}", f"agent={agent}"]
+    job = planning.plan(words, Options())
+    assert job.plan.settings.startswith("tuned for ")
+    # Two environments show the same as 32, and hold less memory.
+    training = dataclasses.replace(job.plan.training, n_envs=min(2, job.plan.training.n_envs))
+    # A buffer for a million pictures takes tens of gigabytes.
+    settings = {**job.agent, **({"buffer_size": 1_000} if "buffer_size" in job.agent else {})}
+    made = planning.make_agent(settings)(job.plan.make_env, training, 0)
+    assert made.policy().observation_space is not None
+
+
+def test_masks_of_taxi_reach_its_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "env=Taxi-v4", "agent=maskable_ppo", "debug=smoke"]
+    assert cli.main([*words, "agent.n_steps=32", "agent.batch_size=32"]) == 0
+    (card,) = tmp_path.rglob("policy/policy.json")
+    assert json.loads(card.read_text())["action_masks"] is True
+
+
+def test_a_masked_world_has_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "env=CartPoleNoVel-v1", "agent=recurrent_ppo", "debug=smoke"]
+    assert cli.main([*words, "agent.n_steps=32", "agent.batch_size=32"]) == 0
+    words = ["evaluate", "runs=outputs/train/CartPoleNoVel-v1", "evaluation=quick", "name=e"]
+    assert cli.main([*words, "evaluation.speed.calls=0", "evaluation.episodes=2"]) == 0
+
+
+def test_a_game_trains_on_lives_and_clipped_rewards_and_plays_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ale_py", reason="needs the extra 'atari'")
+    pytest.importorskip("cv2", reason="needs the extra 'atari'")
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "env=atari", "env.game=Pong", "agent=a2c", "debug=smoke", "logger=none"]
+    more = ["training.steps=10", "training.selection_every_steps=0"]
+    assert cli.main([*words, *more]) == 0
+    (card,) = tmp_path.rglob("policy/policy.json")
+    assert "EpisodicLife" not in card.read_text()
+    assert "PongNoFrameskip-v4" in str(card)

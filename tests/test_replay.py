@@ -101,7 +101,7 @@ def untrained(environment: str) -> FrozenPolicy:
     recipe = EnvironmentRecipe(environment, {}, (), None)
     facts = {"agent": "ppo", "training_seed": 0, "steps": 0, "recipe_hash": "00000000"}
     facts |= {"environment": recipe.to_data(), "anchors": None, "provenance": {}}
-    training = Training(100, 1, False, False, 1, 0, 0, None, None, False)
+    training = Training(100, 1, False, False, 1, 0, 0, None, None, False, "sync", (), None)
     agent = sb3.make(
         lambda: gymnasium.make(environment),
         training,

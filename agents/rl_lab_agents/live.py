@@ -38,8 +38,13 @@ def require_live(kind: type, key: str) -> None:
 
 
 def _annotation(kind: type, key: str) -> Any:
-    parameter = inspect.signature(kind.__init__).parameters.get(key)  # type: ignore[misc]
-    return parameter.annotation if parameter else None
+    # A user's subclass may hand its keywords on to the constructor it inherits.
+    for base in kind.__mro__:
+        own = vars(base).get("__init__")
+        parameter = inspect.signature(own).parameters.get(key) if own else None
+        if parameter is not None:
+            return parameter.annotation
+    return None
 
 
 class LiveSchedules(BaseCallback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -10,17 +11,17 @@ import gymnasium
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import KVWriter, Logger
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv
 
 from rl_lab import states
 from rl_lab.agent import Listener, TracedPolicy, Training
-from rl_lab.environments import CheckedEnv, require_supported
+from rl_lab.environments import require_supported
 from rl_lab.errors import BadInput, LabError
 from rl_lab.states import State
 from rl_lab_agents import acting, health, hooks, hyperparameters, learning, remembering, renewing
 from rl_lab_agents.naming import resolve
 from rl_lab_agents.schedules import Schedule
+from rl_lab_agents.vectorizing import vectorized, watched
 
 
 def make(
@@ -49,7 +50,7 @@ def make(
     _require_playable(kind, make_env)
     env: VecEnv | None = None
     try:
-        env = _vectorize(make_env, training, _gamma(kind, settings))
+        env = vectorized(make_env, training, _gamma(kind, settings))
         typed = hyperparameters.typed(kind, settings, env)
         model = kind(
             resolve(policy) if "." in policy else policy,
@@ -99,26 +100,6 @@ def _require_playable(kind: Any, make_env: Callable[[], gymnasium.Env[Any, Any]]
             "an environment that says which actions are allowed",
             "Use agent=ppo, or add action_masks() to the environment or to a wrapper of it.",
         )
-
-
-def _vectorize(
-    make_env: Callable[[], gymnasium.Env[Any, Any]], training: Training, gamma: float
-) -> VecEnv:
-    env: VecEnv = DummyVecEnv([lambda: _watched(make_env)] * training.n_envs)
-    if training.normalize_observation or training.normalize_reward:
-        env = VecNormalize(
-            env,
-            norm_obs=training.normalize_observation,
-            norm_reward=training.normalize_reward,
-            gamma=gamma,
-        )
-    if training.frame_stack > 1:
-        env = VecFrameStack(env, training.frame_stack)
-    return env
-
-
-def _watched(make_env: Callable[[], gymnasium.Env[Any, Any]]) -> gymnasium.Env[Any, Any]:
-    return Monitor(CheckedEnv(make_env()))
 
 
 class Sb3Agent:
@@ -194,7 +175,8 @@ class Sb3Agent:
 
     def renew_environments(self, seed: int) -> None:
         """At a boundary, put fresh environments in place of all."""
-        renewing.renew(self._model, lambda: _watched(self._make_env), seed)
+        make_env = functools.partial(watched, self._make_env, self._training)
+        renewing.renew(self._model, make_env, seed)
 
     def policy(self) -> TracedPolicy:
         """The policy as it is now, with a copy of the normaliser's statistics."""

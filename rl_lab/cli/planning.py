@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rl_lab import environments, files, paths, seeding, spaces
@@ -63,7 +64,8 @@ def plan(words: Sequence[str], options: Options) -> Job:
     code = _recipe_hash(recipe, agent, training, threads, data["callback"])
     resolved = {**data, "agent": agent, "training": dataclasses.asdict(training)}
     output = typed.folder(data["output"], "output")
-    recipe_folder = paths.recipe_folder(output, recipe.id, agent["name"], code)
+    world = str(data["env"].get("name") or recipe.id)
+    recipe_folder = paths.recipe_folder(output, world, agent["name"], code)
     run = RunPlan(
         folder=paths.run_folder(recipe_folder, seed),
         environment=recipe,
@@ -112,9 +114,14 @@ def _recipe_hash(
     """
     settings = {k: v for k, v in agent.items() if k not in ("settings", "action_spaces")}
     parts = {"environment": recipe.to_data(), "agent": settings, "threads": threads}
+    chosen = dict(vars(training))
+    if training.warm_start is not None:
+        from rl_lab.training import warm_start  # it loads frozen policies
+
+        chosen["warm_start"] = warm_start.identity(Path(training.warm_start))
     if callbacks:
         parts["callbacks"] = callbacks
-    return files.canonical_hash(_canonical({**parts, "training": vars(training)}))
+    return files.canonical_hash(_canonical({**parts, "training": chosen}))
 
 
 def _canonical(data: Any) -> Any:
@@ -218,7 +225,8 @@ def environment(
     """
     # What a file of the user's leaves out is what an environment without a file has.
     data = {**config.read_yaml(paths.conf_dir() / "env" / "any.yaml"), **data}
-    data.pop("headline_shift", None)
+    for key in ("name", "headline_shift", "game"):
+        data.pop(key, None)
     anchors = data.pop("anchors", None)
     imports = typed.value(data.pop("imports", []), tuple[str, ...], "env.imports")
     recipe = typed.build(EnvironmentRecipe, data, "env")

@@ -93,6 +93,8 @@ def _tensor_type() -> Any:
 def _array(value: np.ndarray, walk: _Walk, path: str) -> Any:
     if value.dtype.hasobject:
         raise _Opaque(f"an array of {value.dtype}")
+    if value.dtype.kind not in "fiub":  # the letters of a toy-text map, which no tensor file holds
+        return {"$letters": [value.dtype.str, list(value.shape), value.tobytes().hex()]}
     return {"$array": walk.keep(value, path)}
 
 
@@ -377,6 +379,11 @@ _DECODERS: Mapping[str, Callable[[Any, _Reading, Any], Any]] = {
     "$scalar": lambda plain, reading, current: np.frombuffer(
         bytes.fromhex(plain["$scalar"][1]), plain["$scalar"][0]
     )[0],
+    "$letters": lambda plain, reading, current: (
+        np.frombuffer(bytes.fromhex(plain["$letters"][2]), plain["$letters"][0])
+        .reshape(plain["$letters"][1])
+        .copy()
+    ),
     "$pairs": _decode_pairs,
     "$tuple": _decode_tuple,
     "$deque": lambda plain, reading, current: collections.deque(

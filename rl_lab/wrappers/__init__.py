@@ -6,6 +6,7 @@ draw from a generator of their own that follows the seed of `reset`.
 """
 
 from rl_lab.wrappers.acting import ActionNoise, FireOnReset, FrameSkip, SmoothAction
+from rl_lab.wrappers.masking import MasksOfInfo
 from rl_lab.wrappers.memory import History
 from rl_lab.wrappers.observing import MaskObservation, ObservationNoise, Resize, TimeLeft
 from rl_lab.wrappers.rewarding import DelayReward, TruncateOnSuccess
@@ -17,6 +18,7 @@ __all__ = [
     "FrameSkip",
     "History",
     "MaskObservation",
+    "MasksOfInfo",
     "ObservationNoise",
     "Resize",
     "SmoothAction",

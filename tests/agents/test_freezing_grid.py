@@ -117,6 +117,9 @@ def training(**changes: Any) -> Training:
         "seconds": None,
         "log_every_steps": None,
         "log_episodes": False,
+        "vectorization": "sync",
+        "wrappers": (),
+        "warm_start": None,
     }
     return Training(**{**fields, **changes})
 

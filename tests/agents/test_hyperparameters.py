@@ -24,7 +24,7 @@ assert fakes
 
 
 def built(environment: str, algorithm: str, policy: str = "MlpPolicy", **settings: Any) -> Any:
-    training = Training(100, 1, False, False, 1, 0, 1, None, None, False)
+    training = Training(100, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None)
     path = algorithm if "." in algorithm else f"stable_baselines3.{algorithm}"
 
     def make() -> Any:

@@ -85,7 +85,7 @@ def policy_of(algorithm: str, settings: Any) -> str:
 
 def agent_of(case: Any, seed: int = 0, strategy: str = strategies.SNAPSHOT) -> sb3.Sb3Agent:
     algorithm, environment, settings, preparation, n_envs = case
-    base = Training(0, n_envs, False, False, 1, 0, 0, None, None, False)
+    base = Training(0, n_envs, False, False, 1, 0, 0, None, None, False, "sync", (), None)
     training = Training(**{**vars(base), **preparation})
     recipe = EnvironmentRecipe(environment, {}, (), 25)
     policy = policy_of(algorithm, settings)

@@ -73,7 +73,7 @@ def test_a_training_ends_at_its_threshold_and_is_complete(tmp_path: Path) -> Non
 def test_the_threshold_is_the_environments_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "env=CartPole-v1", "callback=stop_on_return", "--cfg"]) == 0
     assert "threshold: 475.0" in capsys.readouterr().out
-    assert cli.main(["train", "env=Taxi-v4", "agent=dqn", "callback=stop_on_return"]) == 2
+    assert cli.main(["train", "env=FrozenLake-v1", "agent=dqn", "callback=stop_on_return"]) == 2
     assert "callback.stop_on_return.threshold=NUMBER" in capsys.readouterr().err
 
 

@@ -54,11 +54,11 @@ def _single(job: Job) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.threads))
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     from rl_lab import freezing
-    from rl_lab.training import runner
+    from rl_lab.training import runner, warm_start
 
     print(f"{plan.agent} on {plan.environment.id}, seed {plan.seed}: {plan.settings}")
     with progress.of_run(plan.training.steps) as on_progress:
-        make_agent = planning.make_agent(job.agent)
+        make_agent = warm_start.starting(planning.make_agent(job.agent), plan.training)
         outcome = runner.train(plan, make_agent, freezing.freeze, on_progress, _on_stop, _tell_line)
     if outcome.status == runs.INTERRUPTED:
         print(f"interrupted: {plan.folder}; the same command goes on", file=sys.stderr)

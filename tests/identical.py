@@ -19,13 +19,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from rl_lab import cli, freezing, paths, runs  # noqa: F401
 from rl_lab.cli import planning
 from rl_lab.cli.options import split
-from rl_lab.cli.planning import Job
 
 WALL_CLOCK = {"time_s", "time/fps", "time/time_elapsed"}
 
 
 @functools.cache
-def _planned(words: tuple[str, ...]) -> Job:
+def _planned(words: tuple[str, ...]) -> Any:
     return planning.plan([*words, "output=planned"], split([])[0])
 
 

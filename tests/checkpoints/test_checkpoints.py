@@ -96,6 +96,18 @@ def test_a_ring_of_another_size_is_refused(tmp_path: Path) -> None:
         made.state().rings["replay"].copy_into(ring_of(0, 9).arrays)
 
 
+def test_checkpoints_of_format_version_1_are_read() -> None:
+    folder = Path(__file__).parents[1] / "golden" / "checkpoint_v1"
+    state = checkpoints.opened(folder, FACTS).state()
+    expected = state_of(20, 11)
+    assert state.data == expected.data
+    for name, array in expected.arrays.items():
+        np.testing.assert_array_equal(state.arrays[name], array)
+    target = {k: np.zeros_like(v) for k, v in ring_of(0, 8).arrays.items()}
+    state.rings["replay"].copy_into(target)
+    np.testing.assert_array_equal(target["values"], ring_of(11, 8).arrays["values"])
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 

@@ -155,3 +155,32 @@ def test_what_was_not_asked_for_is_one_line_each(folder: Path) -> None:
     (section,) = (text for _, text in report(folder).all("section", id="adaptability"))
     line = "Missing: 3 contestants, because not part of this evaluation."
     assert section.count(line) == 3
+
+
+def test_every_shift_has_its_curve_and_two_at_once_their_grid(folder: Path) -> None:
+    scores = build(folder)
+    levels = [
+        {"delta": d, "value": 9.8 + d, "score": 1 - d / 2, "low": 0.4, "high": 1.0}
+        for d in (0.0, 1.0)
+    ]
+    for contestant in scores["contestants"][:1]:
+        first = dict(contestant["robustness"])
+        second = {"shift": "gravity", "parameter": "gravity", "unit": "m/s2", "levels": levels}
+        contestant["robustness"] |= {"shifts": [first, {**second, "auc": about(0.75)}]}
+        cells = [
+            {"deltas": [a, b], "score": a + b, "low": None, "high": None}
+            for a in (0.0, 0.5)
+            for b in (0.0, 0.25)
+        ]
+        contestant["robustness"]["grid"] = {"shifts": ["pole_length", "gravity"], "cells": cells}
+    fake.write(folder, scores)
+    figures = parts.figures(stored.load(folder))
+    figure = figures["robustness_2"]
+    assert figure.heading == "Score along gravity"
+    assert "score 1 at 0, 0.5 at 1" in figure.panels[0].picture
+    assert figure.keys[0].note.startswith("area 0.75")
+    assert [missing.name for missing in figure.missing] == [scores["contestants"][1]["name"]]
+    page = report(folder)
+    near, far = rows(page, "grid-0")
+    assert [float(row["0.25"][0]["data-value"] or 0) for row in (near, far)] == [0.25, 0.75]
+    assert "Score along gravity" in page.all("section", id="adaptability")[0][1]

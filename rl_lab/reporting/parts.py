@@ -9,6 +9,7 @@ from rl_lab.reporting import (
     details,
     profiles,
     scatter,
+    shift_figures,
     speed_figures,
 )
 from rl_lab.reporting.figures import Figure
@@ -31,6 +32,7 @@ def figures(evaluation: Evaluation) -> dict[str, Figure]:
         "batches": speed_figures.batches(evaluation),
         "trade_off": scatter.figure(evaluation),
         "robustness": curve_figures.robustness(evaluation),
+        **shift_figures.further(evaluation),
         **adaptability.adaptation_figures(evaluation),
     }
 
@@ -44,6 +46,7 @@ def tables(evaluation: Evaluation) -> dict[str, Table]:
         "costs": details.costs(evaluation),
         "decision_times": details.decision_times(evaluation),
         "levels": details.robustness(evaluation),
+        **shift_figures.grids(evaluation),
         "generalisation": adaptability.generalisation(evaluation),
         "generalisation_matrix": adaptability.matrix(evaluation),
         "drift": adaptability.drift(evaluation),

@@ -1,0 +1,129 @@
+"""Scores along every further shift of an evaluation, and over two shifts at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from rl_lab.reporting import lines, text
+from rl_lab.reporting.arranging import Line, arranged, size_of
+from rl_lab.reporting.figures import Figure, Missing, distinct, looks, short
+from rl_lab.reporting.lines import Axes, Series, Tick
+from rl_lab.reporting.stored import Data, Evaluation, block, reason
+from rl_lab.reporting.tables import Column, Table, intervals, table, words
+
+_MARGIN = 0.03
+
+
+def further(evaluation: Evaluation) -> dict[str, Figure]:
+    """A figure for each shift after the first, which has the page's main one."""
+    names = list(
+        dict.fromkeys(
+            str(curve.get("shift"))
+            for contestant in evaluation.contestants
+            for curve in _curves(contestant)[1:]
+        )
+    )
+    return {f"robustness_{place}": _figure(evaluation, n) for place, n in enumerate(names, 2)}
+
+
+def _curves(contestant: Data) -> list[Data]:
+    return list(block(contestant, "robustness").get("shifts") or [])
+
+
+def _figure(evaluation: Evaluation, shift: str) -> Figure:
+    look = looks(evaluation.contestants)
+    drawn, missing = [], []
+    first: Data = {}
+    for contestant in evaluation.contestants:
+        name = str(contestant.get("name"))
+        curve = next((c for c in _curves(contestant) if str(c.get("shift")) == shift), {})
+        levels = [lv for lv in curve.get("levels") or [] if lv.get("delta") is not None]
+        if levels:
+            first = first or curve
+            drawn.append(_line(name, curve, levels, look[name]))
+        else:
+            why = reason(contestant, "robustness")
+            missing.append(
+                Missing(
+                    name,
+                    f"it was not evaluated along {shift}"
+                    if block(contestant, "robustness")
+                    else why,
+                )
+            )
+    figure = Figure(
+        f"Score along {shift}",
+        "left is the training context, right the shift's far end. A line that stays up is a"
+        " policy that this change does not touch.",
+        "aside",
+        (),
+        missing=distinct(missing),
+    )
+    if not drawn:
+        return figure
+    return arranged(figure, drawn, _axes(first, [line.series for line in drawn]), f"along-{shift}")
+
+
+def _line(name: str, curve: Data, levels: list[Data], look: str) -> Line:
+    x, y, low, high = (
+        [_number(level.get(key)) for level in levels] for key in ("delta", "score", "low", "high")
+    )
+    spoken = ", ".join(f"{score:.3g} at {delta:g}" for delta, score in zip(x, y, strict=True))
+    value = f"area {text.estimate(block(curve, 'auc'), decimals=2)}"
+    series = Series(look, x, y, low, high, dots=True)
+    return Line(name, series, f"{short(name)}: score {spoken}", value)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _axes(curve: Data, series: list[Series]) -> Axes:
+    values = {
+        float(lv["delta"]): lv.get("value") for lv in curve["levels"] if lv.get("delta") is not None
+    }
+    shown = sorted(values)[:: max(1, len(values) // 4)]
+    ticks = [Tick(d, f"{d:g}", f"{values[d]:.3g}" if values[d] is not None else "") for d in shown]
+    unit = f" ({curve['unit']})" if curve.get("unit") else ""
+    axes = Axes(
+        (min(values) - _MARGIN, max(values) + _MARGIN),
+        lines.span(series, also=(0.0, 1.0)),
+        ticks,
+        f"magnitude, with {curve.get('parameter') or 'the parameter'}{unit} below",
+        "score",
+        references=((0.0, "random"), (1.0, "solved")),
+    )
+    return dataclasses.replace(axes, size=size_of(series))
+
+
+def grids(evaluation: Evaluation) -> dict[str, Table]:
+    """Per contestant, scores where two shifts act at once: one down, the other across."""
+    found = {}
+    for place, contestant in enumerate(evaluation.contestants):
+        grid = block(block(contestant, "robustness"), "grid")
+        cells = {tuple(c["deltas"]): c for c in grid.get("cells") or []}
+        if not cells:
+            continue
+        down, across = (sorted({key[axis] for key in cells}) for axis in (0, 1))
+        first, second = (str(name) for name in grid.get("shifts") or ("?", "?"))
+        rows = [
+            [
+                words(f"{a:g}"),
+                *intervals(
+                    [_scored(cells.get((a, b), {})) for b in across],
+                    ["not evaluated"] * len(across),
+                    2,
+                ),
+            ]
+            for a in down
+        ]
+        columns = [Column(first, kind="text"), *(Column(f"{b:g}", f"of {second}") for b in across)]
+        caption = f"{short(str(contestant.get('name')))}: score under {first} and {second} at once"
+        found[f"grid_{place}"] = table(f"grid-{place}", caption, columns, rows)
+    return found
+
+
+def _scored(cell: Data) -> dict[str, Any]:
+    return {**cell, "estimate": cell.get("score")}

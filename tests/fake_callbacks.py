@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+from pathlib import Path
 
 from rl_lab.training.callbacks import Moment
 
@@ -16,3 +19,15 @@ class StopAt:
     def __call__(self, moment: Moment) -> str | None:
         moment.log({"mine/step": float(moment.step)})
         return f"step {self.step} came" if moment.step >= self.step else None
+
+
+@dataclasses.dataclass(frozen=True)
+class InterruptOnce:
+    """Sends this process the signal of a Ctrl-C at step 200, the first time."""
+
+    def __call__(self, moment: Moment) -> str | None:
+        mark = Path("interrupted")
+        if moment.step >= 200 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGINT)
+        return None

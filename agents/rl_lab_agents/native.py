@@ -101,6 +101,13 @@ class NativeVecEnv(VecEnv):
                 infos[i] = self._ended(_row(last, i), bool(truncated[i] and not terminated[i]), i)
         return self._checked(observations), rewards, dones, infos
 
+    def checkpoint_state(self) -> dict[str, Any]:
+        """Nothing: the environment keeps its state to itself."""
+        return {}
+
+    def restore_checkpoint_state(self, state: dict[str, Any]) -> None:
+        """Nothing is there to restore."""
+
     def _ended(self, observation: Any, cut: bool, i: int) -> dict[str, Any]:
         episode = {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0}
         self._returns[i], self._lengths[i] = 0, 0

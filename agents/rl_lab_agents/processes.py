@@ -50,6 +50,13 @@ class ProcessVecEnv(SubprocVecEnv):
         _raise_first(self.reset_infos)
         return observations
 
+    def checkpoint_state(self) -> dict[str, Any]:
+        """Nothing: the environments' states lie in their processes."""
+        return {}
+
+    def restore_checkpoint_state(self, state: dict[str, Any]) -> None:
+        """Nothing is there to restore."""
+
     def _gone(self) -> Failed:
         self.waiting = False
         for process in self.processes:

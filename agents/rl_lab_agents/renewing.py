@@ -19,7 +19,8 @@ def renew(model: BaseAlgorithm, make_env: Callable[[], gymnasium.Env[Any, Any]],
     """
     environment: Any = model.get_env()
     innermost = environment.unwrapped
-    for i, old in enumerate(innermost.envs):
+    # Environments in other processes, or native ones, stay and are reset alone.
+    for i, old in enumerate(getattr(innermost, "envs", ())):
         old.close()
         innermost.envs[i] = make_env()
     _truncate_replay(model)

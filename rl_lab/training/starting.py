@@ -13,7 +13,7 @@ from rl_lab import checkpoints, paths, provenance, runs
 from rl_lab.checkpoints import Checkpoint
 from rl_lab.states import probing
 from rl_lab.states.probing import Verdict
-from rl_lab.states.strategies import BARRIER
+from rl_lab.states.strategies import BARRIER, RESET
 from rl_lab.training.plan import RunPlan
 
 EXACT, EQUIVALENT = "exact", "equivalent"
@@ -73,7 +73,7 @@ def start(plan: RunPlan, tell: Callable[[str], None]) -> Start:
         checkpoints.set_aside(damage.folder)
     if found is None:
         runs.clear(plan.folder)
-        begun = _judged(None, probing.probe(plan.make_env), plan)
+        begun = _judged(None, _probed(plan), plan)
     else:
         begun = _judged(found, Verdict(**_tuples(found.manifest["verdict"])), plan)
         _put_back(found, plan.folder)
@@ -82,13 +82,25 @@ def start(plan: RunPlan, tell: Callable[[str], None]) -> Start:
     return begun
 
 
+def _probed(plan: RunPlan) -> Verdict:
+    way = plan.training.vectorization
+    if way != "sync":
+        # Their states lie in other processes, or in a class that nobody here knows.
+        return Verdict(
+            RESET, False, (f"training.vectorization={way} keeps environments' states out of reach",)
+        )
+    return probing.probe(plan.make_env)
+
+
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "reasons": tuple(data["reasons"])}
 
 
 def _judged(found: Checkpoint | None, verdict: Verdict, plan: RunPlan) -> Start:
     reasons = []
-    if not verdict.exact:
+    if not verdict.exact and plan.training.vectorization != "sync":
+        reasons.append(verdict.reasons[-1])
+    elif not verdict.exact:
         reasons.append(f"the environment does not repeat itself ({verdict.reasons[-1]})")
     if plan.training.seconds is not None:
         reasons.append("training.seconds ends it by the clock")

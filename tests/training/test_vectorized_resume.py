@@ -1,0 +1,29 @@
+"""An interrupted training whose environments are out of reach goes on, and promises no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fake_callbacks
+import pytest
+
+from rl_lab import cli, runs
+
+assert fake_callbacks
+
+
+def test_a_training_in_processes_goes_on_and_says_that_it_is_not_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["train", "agent=a2c", "tuned=none", "logger=none", "training.n_envs=2"]
+    words += ["training.vectorization=subprocess", "training.selection_every_steps=0"]
+    words += ["training.steps=400", "+callback.mine={_target_: fake_callbacks.InterruptOnce}"]
+    assert cli.main(words) == 75
+    (card,) = tmp_path.rglob("run.json")
+    assert runs.read(card.parent)["resume"]["level"] == "equivalent"
+    assert cli.main(words) == 0
+    errors = capsys.readouterr().err
+    assert "continuing from step" in errors
+    assert "training.vectorization=subprocess keeps environments' states out of reach" in errors
+    assert runs.read(card.parent)["steps"] == 400

@@ -246,7 +246,7 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         except EnvironmentFault:
             raise
         except Exception as error:
-            raise self._fault(f"raised {type(error).__name__}: {error}") from error
+            raise self.fault(f"raised {type(error).__name__}: {error}") from error
         CheckedEnv.at_work = None
         self._check(observation)
         return observation, info
@@ -262,25 +262,35 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise
         except Exception as error:
             self._recent.append((action, None, math.nan))
-            raise self._fault(f"raised {type(error).__name__}: {error}") from error
+            raise self.fault(f"raised {type(error).__name__}: {error}") from error
         CheckedEnv.at_work = None
         # Copied: some environments go on writing into what they returned.
         plain = observation.copy() if isinstance(observation, np.ndarray) else None
         self._recent.append((action, plain, reward))
         self._check(observation)
         if not finite:
-            raise self._fault(f"returned the reward {reward}")
+            raise self.fault(f"returned the reward {reward}")
         return observation, reward, terminated, truncated, info
 
     def _check(self, observation: Any) -> None:
         if text := observation_fault(self.observation_space, observation):
-            raise self._fault(text)
+            raise self.fault(text)
 
     def unanswered(self, seconds: float) -> EnvironmentFault:
         """The fault of an environment that has been at work for too long."""
-        return self._fault(f"has not answered for {seconds:.0f} s")
+        return self.fault(f"has not answered for {seconds:.0f} s")
 
-    def _fault(self, what: str) -> EnvironmentFault:
+    def note(self, step: int) -> CheckedEnv:
+        """Take over the count of this episode's steps from whoever steps what is inside."""
+        self._step = step
+        return self
+
+    def keep(self, transition: tuple[Any, Any, float]) -> None:
+        """Take over an action with the observation (a copy) and the reward that it led to."""
+        self._recent.append(transition)
+
+    def fault(self, what: str) -> EnvironmentFault:
+        """What is wrong, and where in which episode, with the last transitions."""
         fault = EnvironmentFault(self._id, self._seed, self._episode, self._step, what)
         fault.evidence = self.recent()
         return fault

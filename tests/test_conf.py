@@ -23,7 +23,7 @@ from rl_lab.environments import Anchors, EnvironmentRecipe
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 FEWEST = {
-    "agent": 13,
+    "agent": 18,
     "callback": 3,
     "debug": 1,
     "env": 12,
@@ -223,7 +223,7 @@ def test_agent_defaults_are_those_of_the_library_in_its_order(name: str, sb3: An
     data = composed(f"agent={name}", "tuned=none")["agent"]
     defaults = sb3.constructor_defaults(data["algorithm"])
     expected = {k: v for k, v in defaults.items() if k not in NOT_HYPERPARAMETERS}
-    found = {k: v for k, v in data.items() if k not in FACTS}
+    found = {k: v for k, v in data.items() if k not in (*FACTS, "twin")}
     # The lab's own word for two keywords: the class of the replay buffer and its arguments.
     assert ("replay_buffer" in found) is ("replay_buffer_class" in defaults)
     assert found.pop("replay_buffer", None) is None
@@ -241,6 +241,14 @@ def test_agent_facts_come_first_and_name_what_exists(name: str, sb3: Any) -> Non
     assert list(data)[: len(FACTS)] == FACTS
     assert data["name"] == name
     assert sb3.resolve(data["_target_"]) is sb3.make
+
+
+@pytest.mark.parametrize("name", [n for n in names("agent") if "twin" in raw(f"agent/{n}")])
+def test_twins_differ_in_their_name_and_algorithm_only(name: str) -> None:
+    own, twin = raw(f"agent/{name}"), raw(f"agent/{raw(f'agent/{name}')['twin']}")
+    different = {k for k in own if own[k] != twin.get(k)}
+    assert different == {"name", "algorithm", "twin"}
+    assert set(own) - {"twin"} == set(twin)
 
 
 @with_agents

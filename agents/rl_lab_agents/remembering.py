@@ -241,6 +241,7 @@ def _random(model: BaseAlgorithm) -> dict[str, Any]:
         "numpy": np.random.get_state(legacy=False),
         "torch": torch.get_rng_state().numpy(),
         "spaces": [model.action_space, model.observation_space],
+        "own": {k: v for k, v in vars(model).items() if isinstance(v, np.random.Generator)},
     }
     if torch.cuda.is_available():
         streams["cuda"] = [words.numpy() for words in torch.cuda.get_rng_state_all()]

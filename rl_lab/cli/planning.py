@@ -18,7 +18,7 @@ from rl_lab.environments import Anchors, EnvironmentRecipe
 from rl_lab.errors import BadInput, closest
 from rl_lab.training.plan import CheckpointSettings, RunPlan
 
-_AGENT_FACTS = ("_target_", "name", "action_spaces", "settings")
+_AGENT_FACTS = ("_target_", "name", "action_spaces", "settings", "twin")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,9 @@ def plan(words: Sequence[str], options: Options) -> Job:
     command = shlex.join(["rl-lab", "train", *words])
     words = [_free_key(word) for word in with_registered_environment(words, options)]
     data = config.compose("train", words, options)
+    if tuned := _tuned_of_twin(words, data, options):
+        words = [*words, tuned]
+        data = config.compose("train", words, options)
     recipe, anchors, imports = environment(data["env"])
     training = _training(data["training"])
     seed = typed.value(data["seed"], int, "seed")
@@ -152,6 +155,17 @@ def _settings(data: Mapping[str, Any], words: Sequence[str], options: Options) -
     return "; ".join(filter(None, [str(agent["settings"]), ", ".join(changed)]))
 
 
+def _tuned_of_twin(words: Sequence[str], data: Mapping[str, Any], options: Options) -> str | None:
+    """The tuned settings of the agent that this one is a twin of, as a word; None without any."""
+    twin = data["agent"].get("twin")
+    if twin is None or any(word.startswith("tuned=") for word in words):
+        return None
+    own, other = (f"{data['env']['id']}/{agent}" for agent in (data["agent"]["name"], twin))
+    if _has_tuned_file(own, options) or not _has_tuned_file(other, options):
+        return None
+    return f"tuned={other}"
+
+
 def _free_key(word: str) -> str:
     """Constructor arguments are the environment's: any key may be given, without a plus."""
     return f"++{word}" if word.startswith(("env.kwargs.", "env.kwargs=")) else word
@@ -164,13 +178,17 @@ def _require_one_id(words: Sequence[str]) -> None:
             raise BadInput(word, "the environment by its id alone", f"Give env={name}.")
 
 
+def _has_tuned_file(name: str, options: Options) -> bool:
+    roots = [paths.conf_dir(), *([options.config_dir] if options.config_dir else [])]
+    return any((root / "tuned" / f"{name}.yaml").is_file() for root in roots)
+
+
 def _require_tuned_file(words: Sequence[str], options: Options) -> None:
     for word in words:
         key, _, name = word.partition("=")
         if key != "tuned":
             continue
-        roots = [paths.conf_dir(), *([options.config_dir] if options.config_dir else [])]
-        if not any((root / "tuned" / f"{name}.yaml").is_file() for root in roots):
+        if not _has_tuned_file(name, options):
             raise BadInput(
                 f"unknown tuned settings {name!r}",
                 "none, or ENVIRONMENT/AGENT of a file under conf/tuned",

@@ -29,10 +29,15 @@ OU = {"action_noise": {"kind": "ornstein-uhlenbeck", "std": 0.3}}
 LINEAR = {"schedule": "linear", "start": 1e-2, "end": 0.0}
 PLAIN: dict[str, Any] = {}
 NORMAL: dict[str, Any] = {"normalize_observation": True, "normalize_reward": True}
-CORE, CONTRIB = "stable_baselines3.", "sb3_contrib."
+CORE, CONTRIB, FAST = "stable_baselines3.", "sb3_contrib.", "rl_lab_agents.fast."
 
 CASES = [
     (CORE + "PPO", "CartPole-v1", {**PPO, "learning_rate": LINEAR}, NORMAL, 3),
+    (FAST + "ppo.FastPPO", "CartPole-v1", {**PPO, "learning_rate": LINEAR}, NORMAL, 3),
+    (FAST + "a2c.FastA2C", "Pendulum-v1", {**SMALL, "n_steps": 8, **SDE}, PLAIN, 1),
+    (FAST + "dqn.FastDQN", "CartPole-v1", {**OFF, "target_update_interval": 50}, PLAIN, 2),
+    (FAST + "sac.FastSAC", "Pendulum-v1", OFF, PLAIN, 1),
+    (FAST + "td3.FastTD3", "Pendulum-v1", {**OFF, **OU}, PLAIN, 2),
     (CORE + "PPO", "Pendulum-v1", {**PPO, **SDE}, {"frame_stack": 3}, 1),
     (
         CORE + "A2C",
@@ -85,6 +90,8 @@ def policy_of(algorithm: str, settings: Any) -> str:
 
 def agent_of(case: Any, seed: int = 0, strategy: str = strategies.SNAPSHOT) -> sb3.Sb3Agent:
     algorithm, environment, settings, preparation, n_envs = case
+    if algorithm.startswith(FAST):
+        pytest.importorskip("numba", reason="needs the extra 'fast'")
     base = Training(0, n_envs, False, False, 1, 0, 0, None, None, False, "sync", (), None)
     training = Training(**{**vars(base), **preparation})
     recipe = EnvironmentRecipe(environment, {}, (), 25)

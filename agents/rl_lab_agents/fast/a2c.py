@@ -1,0 +1,34 @@
+"""A2C with a compiled rollout and update: stable-baselines3's algorithm, policy and checkpoint."""
+
+from __future__ import annotations
+
+import numpy as np
+from stable_baselines3 import A2C
+
+from rl_lab_agents.fast import actor_critic, compiled
+from rl_lab_agents.fast.on_policy import OnPolicy
+
+
+class FastA2C(OnPolicy, A2C):
+    """Drop-in for `stable_baselines3.A2C`."""
+
+    def train(self) -> None:
+        """One gradient step over the whole rollout."""
+        if self._rollout is None or self._network is None:
+            super().train()
+            return
+        self._update_learning_rate(self.policy.optimizer)
+        rollout = self._rollout
+        count = rollout.steps * rollout.count
+        stats, _ = self._updated(np.arange(count)[None], count, False)
+        self._n_updates += 1
+        record = self.logger.record
+        record("train/n_updates", self._n_updates, exclude="tensorboard")
+        values, returns = rollout.values.ravel(), rollout.returns.ravel()
+        record("train/explained_variance", compiled.explained_variance(values, returns))
+        record("train/entropy_loss", stats[actor_critic.ENTROPY_LOSS])
+        record("train/policy_loss", stats[actor_critic.POLICY_LOSS])
+        record("train/value_loss", stats[actor_critic.VALUE_LOSS])
+        std = self._network.std()
+        if std is not None:
+            record("train/std", float(std.mean()))

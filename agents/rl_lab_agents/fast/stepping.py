@@ -1,0 +1,155 @@
+"""Steps environments with as little around them as their promises allow.
+
+`DummyVecEnv`, `Monitor`, `CheckedEnv`, `TimeLimit` and `OrderEnforcing` cost more than a small
+environment does. Their state is kept here exactly as they would keep it, so that whoever steps the
+environments next, saves them or asks them finds nothing missing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.wrappers import OrderEnforcing, TimeLimit
+from stable_baselines3.common.monitor import Monitor
+
+from rl_lab.environments import CheckedEnv, observation_fault
+from rl_lab.errors import EnvironmentFault
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """An episode that ended at this step.
+
+    Attributes:
+        index: Of the environment.
+        observation: Its last observation.
+        truncated: Whether it was cut off and did not terminate.
+        info: What the environment said, with the Monitor's `episode`.
+    """
+
+    index: int
+    observation: Any
+    truncated: bool
+    info: dict[str, Any]
+
+
+def infos_of(ended: list[Ended], count: int) -> list[dict[str, Any]]:
+    """What callbacks of the library look at: one mapping per environment."""
+    infos: list[dict[str, Any]] = [{}] * count
+    for episode in ended:
+        infos[episode.index] = episode.info
+    return infos
+
+
+class Stepper:
+    """Steps the environments of a `DummyVecEnv` one after another.
+
+    Args:
+        monitors: The environments as `DummyVecEnv` has them.
+    """
+
+    def __init__(self, monitors: Sequence[Monitor[Any, Any]]) -> None:
+        self._monitors = monitors
+        self._shape = monitors[0].observation_space.shape
+        self._parts = [_peel(monitor) for monitor in monitors]
+
+    def step(
+        self, actions: Sequence[Any], observations: np.ndarray, rewards: np.ndarray
+    ) -> list[Ended]:
+        """One step of each environment; those whose episode ends are reset.
+
+        Args:
+            actions: One per environment, as it takes them.
+            observations: `[environments, ...]`; receives the observations to decide on next.
+            rewards: `[environments]`; receives.
+
+        Returns:
+            The episodes that ended.
+
+        Raises:
+            EnvironmentFault: An environment raised, or gave an observation of another shape.
+        """
+        ended = []
+        monitors, clock = self._monitors, time.monotonic
+        i = 0
+        try:
+            for i, (step, limit, checked) in enumerate(self._parts):
+                CheckedEnv.at_work = checked, clock()
+                observation, reward, terminated, truncated, info = step(actions[i])
+                observation = np.array(observation)
+                checked.keep((actions[i], observation, reward))
+                if observation.shape != self._shape:
+                    raise self._fault(i, observation_fault(self._space(i), observation), 1)
+                rewards[i] = reward
+                monitors[i].rewards.append(reward)
+                if limit is not None:
+                    limit._elapsed_steps += 1
+                    if limit._elapsed_steps >= limit._max_episode_steps:
+                        truncated = True
+                if terminated or truncated:
+                    self.require_finite(i, observation, reward)
+                    info = self._close_episode(i, info)
+                    cut = truncated and not terminated
+                    ended.append(Ended(i, observation, cut, info))
+                    observation, _ = monitors[i].reset()
+                observations[i] = observation
+        except EnvironmentFault:
+            raise
+        except Exception as error:
+            self._parts[i][2].keep((actions[i], None, math.nan))
+            raise self._fault(i, f"raised {type(error).__name__}: {error}", 1) from error
+        CheckedEnv.at_work = None
+        return ended
+
+    def require_finite(self, i: int, observation: np.ndarray, reward: float) -> None:
+        """Refuse what environment `i` gave last if it is not finite.
+
+        Raises:
+            EnvironmentFault: A number is NaN or infinite.
+        """
+        if not np.isfinite(observation).all():
+            raise self._fault(i, observation_fault(self._space(i), observation), 0)
+        if not math.isfinite(reward):
+            raise self._fault(i, f"returned the reward {reward}", 0)
+
+    def settle(self) -> None:
+        """Leave the wrappers as if every step had gone through them."""
+        for monitor, (_, _, checked) in zip(self._monitors, self._parts, strict=True):
+            checked.note(len(monitor.rewards))
+
+    def _space(self, i: int) -> Any:
+        return self._monitors[i].observation_space
+
+    def _fault(self, i: int, what: str, more: int) -> EnvironmentFault:
+        step = len(self._monitors[i].rewards) + more
+        return self._parts[i][2].note(step).fault(what)
+
+    def _close_episode(self, i: int, info: dict[str, Any]) -> dict[str, Any]:
+        """What `Monitor.step` does at the end of an episode."""
+        monitor = self._monitors[i]
+        total, length = float(sum(monitor.rewards)), len(monitor.rewards)
+        seconds = time.time() - monitor.t_start
+        monitor.needs_reset = True
+        monitor.episode_returns.append(total)
+        monitor.episode_lengths.append(length)
+        monitor.episode_times.append(seconds)
+        monitor.total_steps += length
+        episode = {"r": round(total, 6), "l": length, "t": round(seconds, 6)}
+        return {**info, "episode": episode, **monitor.current_reset_info}
+
+
+def _peel(monitor: Monitor[Any, Any]) -> tuple[Callable[[Any], Any], Any, CheckedEnv]:
+    """The innermost `step` that may be called directly, the step limit to apply, the checks."""
+    checked: Any = monitor.env
+    env = checked.env
+    limit = None
+    if type(env) is TimeLimit:
+        limit, env = env, env.env
+    if type(env) is OrderEnforcing:
+        env = env.env
+    return env.step, limit, checked

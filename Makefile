@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB := $(BIN)/rl-lab
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-browser test-slow check format bench-startup bench-evaluation bench-frozen anchors results clean
+.PHONY: install demo test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training parity anchors results clean
 
 install: $(STAMP)
 
@@ -61,6 +61,14 @@ bench-evaluation: install
 # Microseconds per decision: predict, torch, bare onnxruntime, NumPy, ours.
 bench-frozen: install
 	$(BIN)/python benchmarks/frozen.py
+
+# Training speed: fast agents, the standard path, stable-baselines3 and (extra bench) SBX.
+bench-training: install
+	$(BIN)/python benchmarks/training.py
+
+# Ten seeds of every fast agent against its twin: hours; interrupted, the same command goes on.
+parity: install
+	$(BIN)/python benchmarks/parity.py
 
 # Measure the return of random play anew for every environment under conf/env.
 anchors: install

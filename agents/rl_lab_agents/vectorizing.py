@@ -8,12 +8,13 @@ from typing import Any
 
 import gymnasium
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
 from rl_lab.agent import Training
 from rl_lab.environments import CheckedEnv, applied
 from rl_lab.errors import BadInput, closest
 from rl_lab_agents import naming
+from rl_lab_agents.lean_vec_env import LeanVecEnv
 from rl_lab_agents.native import NativeVecEnv
 from rl_lab_agents.processes import ProcessVecEnv
 
@@ -48,7 +49,7 @@ def _innermost(make_env: MakeEnv, training: Training) -> VecEnv:
     name = training.vectorization
     if name == "native":
         return _native(make_env, training)
-    kinds: dict[str, Any] = {"sync": DummyVecEnv, "subprocess": ProcessVecEnv}
+    kinds: dict[str, Any] = {"sync": LeanVecEnv, "subprocess": ProcessVecEnv}
     if "." not in name and name not in kinds:
         raise BadInput(
             f"training.vectorization={name}",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from stable_baselines3 import A2C
 
 from rl_lab_agents.fast import actor_critic, compiled
 from rl_lab_agents.fast.on_policy import OnPolicy
+from rl_lab_agents.standard import A2C
 
 
 class FastA2C(OnPolicy, A2C):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from stable_baselines3 import PPO
 
 from rl_lab_agents.fast import actor_critic, compiled
 from rl_lab_agents.fast.on_policy import OnPolicy
+from rl_lab_agents.standard import PPO
 
 
 class FastPPO(OnPolicy, PPO):

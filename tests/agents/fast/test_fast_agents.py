@@ -60,7 +60,7 @@ class Silent:
 
 def agent_of(name: str, make_env: Any = None, seed: int = 0, **training: Any) -> Any:
     kind, environment, settings = AGENTS[name]
-    plain = Training(0, 2, False, False, 1, 0, 0, None, None, False)
+    plain = Training(0, 2, False, False, 1, 0, 0, None, None, False, "sync", (), None)
     return sb3.make(
         make_env or (lambda: make(EnvironmentRecipe(environment, {}, (), 20))),
         Training(**{**vars(plain), **training}),
@@ -128,7 +128,7 @@ def test_faults_are_found_where_they_happen(name: str, fault: str, normalize: bo
         agent.learn(100, Silent())
     standard = sb3.make(
         lambda: Faulty(fault),
-        Training(0, 2, False, False, 1, 0, 0, None, None, False),
+        Training(0, 2, False, False, 1, 0, 0, None, None, False, "sync", (), None),
         0,
         algorithm=f"stable_baselines3.{name.upper()}",
         policy="MlpPolicy",

@@ -1,0 +1,58 @@
+"""The standard path without waste gives the library's weights, to the last bit."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import stable_baselines3
+from rl_lab_agents import standard
+from rl_lab_agents.lean_vec_env import LeanVecEnv
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+SMALL: dict[str, Any] = {"policy_kwargs": {"net_arch": [16, 16]}}
+PPO = {**SMALL, "n_steps": 40, "batch_size": 24, "n_epochs": 3}
+CASES = [
+    ("PPO", "CartPole-v1", PPO),
+    ("PPO", "CartPole-v1", {**PPO, "ent_coef": 0.02, "clip_range_vf": 0.2}),
+    ("PPO", "CartPole-v1", {**PPO, "target_kl": 1e-3, "normalize_advantage": False}),
+    ("PPO", "Pendulum-v1", PPO),
+    ("A2C", "CartPole-v1", SMALL),
+    ("A2C", "CartPole-v1", {**SMALL, "ent_coef": 0.02, "normalize_advantage": True}),
+    ("A2C", "CartPole-v1", {**SMALL, "use_rms_prop": False, "gae_lambda": 0.9}),
+]
+
+
+def environments(kind: Any, environment: str, normalize: bool) -> Any:
+    made = [lambda: Monitor(gymnasium.make(environment, max_episode_steps=30))] * 3
+    env = kind(made)
+    return VecNormalize(env) if normalize else env
+
+
+def trained(package: Any, vector: Any, case: Any, normalize: bool) -> Any:
+    algorithm, environment, settings = case
+    env = environments(vector, environment, normalize)
+    model = getattr(package, algorithm)("MlpPolicy", env, seed=3, device="cpu", **settings)
+    return model.learn(700)
+
+
+def digest(model: Any) -> str:
+    parts = [p.detach().numpy().tobytes() for p in model.policy.parameters()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c[0]}-{c[1]}-{list(c[2])[-1]}")
+def test_weights_are_equal_to_the_last_bit(case: Any, normalize: bool) -> None:
+    ours = trained(standard, LeanVecEnv, case, normalize)
+    theirs = trained(stable_baselines3, DummyVecEnv, case, normalize)
+    assert digest(ours) == digest(theirs)
+    mine, other = ours.logger.name_to_value, theirs.logger.name_to_value
+    for key in other:
+        if key.startswith("train/"):
+            np.testing.assert_allclose(mine[key], other[key], rtol=1e-6, err_msg=key)
+    assert [e["r"] for e in ours.ep_info_buffer] == [e["r"] for e in theirs.ep_info_buffer]

@@ -64,16 +64,16 @@ class Normalizer:
     """Keeps the statistics of a `VecNormalize` while environments are stepped without it.
 
     Args:
-        source: The wrapper; `load` reads it, `store` writes it back.
+        source: The wrapper; `take` reads it, `store` writes it back.
     """
 
     def __init__(self, source: VecNormalize) -> None:
         self._source = source
         self._counts = np.zeros(2)
         self._shape: Any = source.observation_space.shape
-        self.load()
+        self.take()
 
-    def load(self) -> None:
+    def take(self) -> None:
         """Take the wrapper's statistics as they are."""
         source: Any = self._source
         self._returns = np.array(source.returns, np.float64).reshape(-1, 1)

@@ -131,7 +131,7 @@ class Rollout:
     def begin(self, env: Any) -> None:
         """Take environments and statistics as they are now; both may have been put back."""
         if self.normalizer is not None:
-            self.normalizer.load()
+            self.normalizer.take()
         self.stepper = Stepper((env.venv if self.normalizer is not None else env).envs)
 
     def noise(self, draws: np.random.Generator) -> np.ndarray:

@@ -73,7 +73,9 @@ def protocol(shift: bool) -> dict[str, Any]:
         "episodes": EPISODES,
         "seed": 0,
         "evaluation_seeds": [1_000_000, 1_000_000 + EPISODES - 1],
-        "shift": "pole_length" if shift else None,
+        "shifts": [{"name": "pole_length", "parameter": "length", "unit": "m", "near_delta": 0.5}]
+        if shift
+        else [],
         "deltas": list(DELTAS) if shift else [],
         "shift_episodes": 10 if shift else 0,
         "step_limit": 10_000,
@@ -164,16 +166,13 @@ def robustness(means: np.ndarray, place: int) -> dict[str, Any]:
         levels.append({**level, "score": one["estimate"], "low": one["low"], "high": one["high"]})
     areas = score(means) * 0.85
     auc = {**interval(areas), "label": "auc | shift pole_length"}
-    block = {
-        "shift": "pole_length",
-        "parameter": "length",
-        "unit": "m",
-        "levels": levels,
+    scalars = {
         "auc": auc,
+        "worst": {**interval(score(means)), "estimate": min(level["score"] for level in levels)},
+        "per_seed_auc": {str(seed): float(area) for seed, area in enumerate(areas)},
     }
-    block["worst"] = min(level["score"] for level in levels)
-    block["per_seed_auc"] = {str(seed): float(area) for seed, area in enumerate(areas)}
-    return {"robustness": block}
+    curve = {"shift": "pole_length", "parameter": "length", "unit": "m", "levels": levels}
+    return {"robustness": {"shifts": [{**curve, **scalars}], **scalars}}
 
 
 def difference(best: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from rl_lab import statistics
-from rl_lab.comparison import Contestant, Protocol, ShiftFacts, compare
+from rl_lab.comparison import Contestant, Learning, Protocol, ShiftFacts, compare
 from rl_lab.environments import Anchors
 from rl_lab.errors import BadInput
 from rl_lab.records import EpisodeRecord
@@ -16,20 +16,30 @@ from rl_lab.records import EpisodeRecord
 ENVIRONMENT = "CartPole-v1"
 ANCHORS = Anchors(random=20.0, solved=120.0, ceiling=500.0, control_period_s=0.02)
 FIRST = 2_000_000_000
-FACTS = ShiftFacts("pole_length", "length", "m", ((0.0, 0.5), (0.5, 0.75), (1.0, 1.0)))
+FACTS = ShiftFacts("pole_length", "length", "m", 0.5, ((0.0, 0.5), (0.5, 0.75), (1.0, 1.0)))
+UNKNOWN = Learning(None, {}, {}, "not at hand")
 TRAINING = {"seconds": 60.0, "steps": 1000}
 
 
 def protocol(episodes, shift_episodes=0):
-    shift = "pole_length" if shift_episodes else None
-    deltas = (0.0, 0.5, 1.0) if shift_episodes else ()
     return Protocol(
-        episodes, 0, (FIRST, FIRST + episodes - 1), shift, deltas, shift_episodes, 1_000
+        episodes=episodes,
+        seed=0,
+        evaluation_seeds=(FIRST, FIRST + episodes - 1),
+        shifts=(FACTS,) if shift_episodes else (),
+        deltas=(0.0, 0.5, 1.0) if shift_episodes else (),
+        shift_episodes=shift_episodes,
+        grid=None,
+        schedule=None,
+        context_sets={},
+        step_limit=1_000,
     )
 
 
 def contestant(name, seeds, training=None):
-    return Contestant(name, f"{name}_agent", name.upper(), "0123abcd", tuple(seeds), training)
+    return Contestant(
+        name, f"{name}_agent", name.upper(), "0123abcd", tuple(seeds), training, UNKNOWN
+    )
 
 
 def records(name, matrix, shift="none", delta=0.0, environment=ENVIRONMENT):
@@ -319,10 +329,16 @@ def shifted(name, scores_nl, k=3, nominal_episodes=5):
     return rows
 
 
-def robustness(rows, seeds, anchors=ANCHORS, facts=FACTS, how=None):
+def robustness(rows, seeds, anchors=ANCHORS, how=None):
     who = [contestant("a", seeds)]
-    scores = compare(rows, who, ENVIRONMENT, anchors, how or protocol(5, 3), (), facts)
+    scores = compare(rows, who, ENVIRONMENT, anchors, how or protocol(5, 3))
     return scores["contestants"][0]
+
+
+def along(found):
+    """The block of the one shift."""
+    (block,) = found["shifts"]
+    return block
 
 
 def test_robustness_by_hand():
@@ -335,8 +351,13 @@ def test_robustness_by_hand():
         "auc 0.675 [0.000, 1.000]  95% t over 2 training seeds | 3 shared evaluation seeds"
         " | deterministic | shift pole_length | CartPole-v1"
     )
-    assert found["worst"] == pytest.approx(-0.1)
+    # per seed 0.2 and -0.4
+    assert found["worst"]["estimate"] == pytest.approx(-0.1)
+    assert found["learned"] is True
+    assert along(found)["auc"] == found["auc"]
+    found = along(found)
     assert (found["shift"], found["parameter"], found["unit"]) == ("pole_length", "length", "m")
+    assert found["saturated"] is False
     assert [level["delta"] for level in found["levels"]] == [0.0, 0.5, 1.0]
     assert [level["value"] for level in found["levels"]] == [0.5, 0.75, 1.0]
     assert [level["score"] for level in found["levels"]] == pytest.approx([1.1, 0.8, -0.1])
@@ -348,11 +369,13 @@ def test_robustness_by_hand():
 def test_what_is_kept_along_the_shift_by_hand():
     # means at 0, 0.5, 1: 1.1, 0.8, -0.1; 0.8 * 1.1 = 0.88 is lost at 0.5 already
     found = robustness(shifted("a", [[1.0, 0.85, 0.2], [1.2, 0.75, -0.4]]), [0, 1])["robustness"]
+    found = along(found)
     kept = [level["retention"] for level in found["levels"]]
     assert kept == pytest.approx([1.0, 0.8 / 1.1, -0.1 / 1.1])
     assert (found["critical_shift"], found["critical_shift_text"]) == (0.0, "0.0")
     assert found["per_seed_critical_shift"] == {"0": "0.5", "1": "0.0"}
-    whole = robustness(shifted("a", [[1.0, 0.9, 0.9]] * 2), [0, 1])["robustness"]
+    whole = along(robustness(shifted("a", [[1.0, 0.9, 0.9]] * 2), [0, 1])["robustness"])
+    assert whole["saturated"] is True
     assert (whole["critical_shift"], whole["critical_shift_text"]) == (1.0, ">1.0")
 
 
@@ -360,7 +383,7 @@ def test_the_worst_tenth_is_per_seed_and_over_all_levels():
     rows = shifted("a", [[1.0, 0.5, 0.0], [1.0, 1.0, 0.2]], k=20, nominal_episodes=20)
     # 60 scores each; the worst sixth of them are all alike, so are the worst tenth
     found = robustness(rows, [0, 1], how=protocol(20, 20))["robustness"]
-    assert found["cvar10"] == pytest.approx((0.0 + 0.2) / 2)
+    assert found["cvar10"]["estimate"] == pytest.approx((0.0 + 0.2) / 2)
     few = robustness(shifted("a", [[1.0, 0.5, 0.0]] * 2), [0, 1])["robustness"]
     assert few["cvar10"] is None
     assert few["cvar10_reason"] == "fewer than 50 episodes along the shift"
@@ -368,6 +391,8 @@ def test_the_worst_tenth_is_per_seed_and_over_all_levels():
 
 def test_what_has_not_been_learned_cannot_be_lost():
     found = robustness(shifted("a", [[0.05, 0.05, 0.01]] * 2), [0, 1])["robustness"]
+    assert found["learned"] is False
+    found = along(found)
     reason = "undefined: nominal not learned"
     assert found["critical_shift"] is None
     assert found["critical_shift_reason"] == found["critical_shift_text"] == reason
@@ -380,7 +405,7 @@ def test_level_zero_uses_the_first_nominal_episodes():
     late = [r for r in rows if r.shift == "none" and r.evaluation_seed >= FIRST + 3]
     changed = [r for r in rows if r not in late]
     changed += [dataclasses.replace(r, episode_return=-999.0) for r in late]
-    assert robustness(changed, [0, 1])["robustness"]["levels"][0]["score"] == 1.0
+    assert robustness(changed, [0, 1])["robustness"]["shifts"][0]["levels"][0]["score"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -437,7 +462,7 @@ def test_magnitudes_that_do_not_reach_one_have_no_area():
     assert found["auc"]["estimate"] is None
     assert found["auc"]["method"].startswith("magnitudes end at 0.5")
     assert found["per_seed_auc"] == {"0": None, "1": None}
-    assert len(found["levels"]) == 2
+    assert len(along(found)["levels"]) == 2
 
 
 # --- the whole file --------------------------------------------------------------------------
@@ -451,6 +476,8 @@ def test_the_content_is_as_documented():
         "anchors",
         "protocol",
         "contestants",
+        "generalisation_matrix",
+        "generalisation_matrix_reason",
         "verdict",
         "failures",
     ]
@@ -459,9 +486,12 @@ def test_the_content_is_as_documented():
         "episodes": 4,
         "seed": 0,
         "evaluation_seeds": [FIRST, FIRST + 3],
-        "shift": None,
+        "shifts": [],
         "deltas": [],
         "shift_episodes": 0,
+        "grid": [],
+        "schedule": "none",
+        "context_sets": {},
         "step_limit": 1_000,
         "deterministic": True,
     }

@@ -71,7 +71,7 @@ def test_the_other_tables_show_the_stored_numbers(folder: Path) -> None:
             assert f"seed {seed}: {value:.6g}" in {text for _, text in page.all("title")}
         for key in ("p50", "p90", "p99"):
             shows(speed[key], times[contestant["name"]][f"{key}_us"])
-        for level in contestant["robustness"]["levels"]:
+        for level in contestant["robustness"]["shifts"][0]["levels"]:
             shows(levels[f"{level['delta']:g}"], level["score"], ends(level))
         assert float(costs["steps"][0]["data-value"] or 0) == contestant["training"]["steps"]
         shows(endings["episodes"], 5 * fake.EPISODES)
@@ -176,12 +176,14 @@ def test_equal_files_give_equal_bytes_also_after_a_move(tmp_path: Path, folder: 
 def test_it_reads_what_the_comparison_writes(folder: Path) -> None:
     fake.build(folder, fake.names(3))
     rows_ = records.read(folder / "episodes.csv")
+    unknown = comparison.Learning(None, {}, {}, "not at hand")
     who = [
-        comparison.Contestant(name, "ppo", "PPO", "3f2a91c0", tuple(range(5)), None)
+        comparison.Contestant(name, "ppo", "PPO", "3f2a91c0", tuple(range(5)), None, unknown)
         for name in fake.names(3)
     ]
+    seeds = (1_000_000, 1_000_000 + fake.EPISODES - 1)
     protocol = comparison.Protocol(
-        fake.EPISODES, 0, (1_000_000, 1_000_000 + fake.EPISODES - 1), None, (), 0, 1_000
+        fake.EPISODES, 0, seeds, (), (), 0, None, None, {}, step_limit=1_000
     )
     scores = comparison.compare(rows_, who, fake.ENVIRONMENT, Anchors(**fake.ANCHORS), protocol)
     fake.write(folder, scores)

@@ -151,9 +151,8 @@ def test_any_part_may_be_missing(folder: Path) -> None:
     scores = fake.build(folder, fake.names(2))
     for contestant in scores["contestants"]:
         contestant["runs"] = []
-    scores["contestants"][0]["robustness"]["levels"] = scores["contestants"][0]["robustness"][
-        "levels"
-    ][:2]
+    curve = scores["contestants"][0]["robustness"]["shifts"][0]
+    curve["levels"] = curve["levels"][:2]
     del scores["contestants"][1]["reward"], scores["contestants"][1]["robustness"]
     (folder / "episodes.csv").unlink()
     for changed in holes(scores):

@@ -29,7 +29,7 @@ LAYOUT: Layout = {
     "3 How well does it adapt?": {
         "score along a shift (step 1000 is its far end)": (
             "lines",
-            [tags.pattern(tags.ROBUSTNESS, "score")],
+            [tags.pattern(tags.ROBUSTNESS, "[^/]+")],
         ),
         "adaptation: score in the shifted world": (
             "lines",
@@ -89,9 +89,10 @@ def _times(events: EventWriter, name: str, times: Data) -> None:
 
 
 def _robustness(events: EventWriter, contestant: Data) -> None:
-    for level in (contestant.get("robustness") or {"levels": []})["levels"]:
-        step = round(level["delta"] * _SHIFT_UNITS)
-        events.scalars(step, _known({tags.robustness_tag(contestant["name"]): level["score"]}))
+    for curve in (contestant.get("robustness") or {"shifts": []})["shifts"]:
+        tag = tags.robustness_tag(contestant["name"], curve["shift"])
+        for level in curve["levels"]:
+            events.scalars(round(level["delta"] * _SHIFT_UNITS), _known({tag: level["score"]}))
 
 
 def _drift(events: EventWriter, contestant: Data) -> None:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl_lab import comparison, files, paths, reporting, runs
-from rl_lab.cli import adaptability, boards, reference, replays
+from rl_lab.cli import adaptability, boards, facts, reference, replays
 from rl_lab.cli.adaptability import Found, Wanted
 from rl_lab.cli.worlds import Worlds
-from rl_lab.comparison import Contestant, Protocol, ShiftFacts
 from rl_lab.environments import Anchors
 from rl_lab.evaluation import speed
 from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.runner import Settings
 from rl_lab.provenance import versions
 from rl_lab.records import EpisodeRecord
-
-_TRAINING_COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes", "steps", "gradient_updates")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +73,18 @@ def conclude(
     """
     scores = comparison.compare(
         records,
-        _contestants(request.contestants),
+        facts.contestants(request.contestants, request.worlds),
         environment=request.environment,
         anchors=request.anchors,
-        protocol=_protocol(request),
+        protocol=facts.protocol(
+            request.worlds,
+            request.evaluation_seed,
+            request.evaluation_seeds,
+            request.settings.step_limit,
+        ),
         failures=[
             dataclasses.asdict(f) for f in (*request.earlier_failures, *failures, *found.failures)
         ],
-        shift=_shift_facts(request),
     )
     for contestant in scores["contestants"]:
         mine = [e for e in request.contestants if e.contestant == contestant["name"]]
@@ -120,55 +120,10 @@ def _keep_replays(
     replays.keep(wanted, records, [c["name"] for c in scores["contestants"] if c.get("reward")])
 
 
-def _contestants(entrants: Sequence[Entrant]) -> list[Contestant]:
-    names = sorted({e.contestant for e in entrants})
-    return [_contestant([e for e in entrants if e.contestant == name]) for name in names]
-
-
-def _contestant(entrants: Sequence[Entrant]) -> Contestant:
-    card = entrants[0].card
-    return Contestant(
-        name=entrants[0].contestant,
-        agent=card.agent,
-        algorithm=card.algorithm,
-        recipe_hash=card.recipe_hash,
-        training_seeds=tuple(e.training_seed for e in entrants),
-        training=_training_costs([runs.read(e.run) for e in entrants if e.run]),
-    )
-
-
 def _commands(entrants: Sequence[Entrant]) -> list[str]:
     """What trains these again, as far as their runs know it."""
     found = [runs.read(entrant.run).get("command") for entrant in entrants if entrant.run]
     return [str(command) for command in found if command]
-
-
-def _training_costs(cards: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    if not cards:
-        return None
-    means = {key: statistics.fmean(card[key] for card in cards) for key in _TRAINING_COSTS}
-    return {**means, "settings": cards[0]["settings"]}
-
-
-def _protocol(request: Request) -> Protocol:
-    seeds = request.evaluation_seeds
-    return Protocol(
-        episodes=len(seeds),
-        seed=request.evaluation_seed,
-        evaluation_seeds=(seeds[0], seeds[-1]),
-        shift=next((shift.name for shift in request.worlds.shifts), None),
-        deltas=request.worlds.deltas,
-        shift_episodes=len(request.worlds.shift_seeds) if request.worlds.shifts else 0,
-        step_limit=request.settings.step_limit,
-    )
-
-
-def _shift_facts(request: Request) -> ShiftFacts | None:
-    shift = next(iter(request.worlds.shifts), None)
-    if shift is None:
-        return None
-    values = tuple((delta, shift.value(delta)) for delta in request.worlds.deltas)
-    return ShiftFacts(shift.name, shift.parameter, shift.unit, values)
 
 
 def _write_speed(

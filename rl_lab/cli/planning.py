@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_lab import environments, files, paths, seeding, spaces
+from rl_lab import environments, files, paths, seeding, shifts, spaces
 from rl_lab.agent import MakeAgent, Training
-from rl_lab.cli import callback_choice, config, targets, typed
+from rl_lab.cli import callback_choice, config, targets, typed, worlds
 from rl_lab.cli.options import Options
 from rl_lab.drift.reference import Settings, require_valid
 from rl_lab.environments import Anchors, EnvironmentRecipe
 from rl_lab.errors import BadInput, closest
+from rl_lab.shifts import Drawn, World
 from rl_lab.training.plan import CheckpointSettings, RunPlan
 
+_WORLD_KEYS = ("contexts", "context_shifts")
 _AGENT_FACTS = ("_target_", "name", "action_spaces", "settings", "twin")
 
 
@@ -56,22 +58,25 @@ def plan(words: Sequence[str], options: Options) -> Job:
         words = [*words, tuned]
         data = config.compose("train", words, options)
     recipe, anchors, imports = environment(data["env"])
+    world = _world(data["training"], recipe, options)
     training = _training(data["training"])
     seed = typed.value(data["seed"], int, "seed")
     seeding.training_seed(seed)
     threads = typed.value(data["threads"], int, "threads")
     typed.positive(threads, "threads")
     agent = {**data["agent"], "settings": _settings(data, words, options)}
-    _require_legal(recipe, imports, agent)
+    _require_legal(recipe, imports, agent, world)
     callbacks = callback_choice.build(data["callback"])
-    code = _recipe_hash(recipe, agent, training, threads, data["callback"])
-    resolved = {**data, "agent": agent, "training": dataclasses.asdict(training)}
+    code = _recipe_hash(recipe, agent, training, threads, data["callback"], world)
+    resolved = {**data, "agent": agent}
+    resolved["training"] = {**data["training"], **dataclasses.asdict(training)}
     output = typed.folder(data["output"], "output")
-    world = str(data["env"].get("name") or recipe.id)
-    recipe_folder = paths.recipe_folder(output, world, agent["name"], code)
+    label = str(data["env"].get("name") or recipe.id)
+    recipe_folder = paths.recipe_folder(output, label, agent["name"], code)
     run = RunPlan(
         folder=paths.run_folder(recipe_folder, seed),
         environment=recipe,
+        world=world,
         anchors=anchors,
         imports=imports,
         agent=agent["name"],
@@ -110,6 +115,7 @@ def _recipe_hash(
     training: Training,
     threads: int,
     callbacks: Mapping[str, Any],
+    world: World,
 ) -> str:
     """Names what is trained: whatever can move a weight, and the agent's name.
 
@@ -124,6 +130,8 @@ def _recipe_hash(
         chosen["warm_start"] = warm_start.identity(Path(training.warm_start))
     if callbacks:
         parts["callbacks"] = callbacks
+    if isinstance(world, Drawn):
+        parts["contexts"] = world.to_data()
     return files.canonical_hash(_canonical({**parts, "training": chosen}))
 
 
@@ -264,8 +272,23 @@ def _checkpoint(data: Mapping[str, Any], steps: int) -> CheckpointSettings:
     return settings
 
 
+def _world(data: Mapping[str, Any], recipe: EnvironmentRecipe, options: Options) -> World:
+    """The training context, or what each episode's own is drawn from."""
+    if data["contexts"] is None:
+        return shifts.NOMINAL
+    key = "training.context_shifts"
+    chosen = worlds.declared(data["context_shifts"], recipe.id, options, key)
+    if not chosen:
+        raise BadInput(
+            f"training.contexts={data['contexts']}: {recipe.id} has no headline shift",
+            "a shift to draw contexts from",
+            f"Give {key}=NAME; `rl-lab list shift/{recipe.id}` and shift/any show some.",
+        )
+    return shifts.drawn(str(data["contexts"]), chosen)
+
+
 def _training(data: Mapping[str, Any]) -> Training:
-    data = dict(data)
+    data = {key: value for key, value in data.items() if key not in _WORLD_KEYS}
     steps = typed.value(data.get("steps"), int, "training.steps")
     typed.positive(steps, "training.steps")
     if data.get("selection_every_steps") is None:
@@ -283,10 +306,12 @@ def _training(data: Mapping[str, Any]) -> Training:
 
 
 def _require_legal(
-    recipe: EnvironmentRecipe, imports: tuple[str, ...], agent: Mapping[str, Any]
+    recipe: EnvironmentRecipe, imports: tuple[str, ...], agent: Mapping[str, Any], world: World
 ) -> None:
     """Make the environment once: whatever is wrong with it shows before torch is imported."""
-    env = environments.make(recipe, imports=imports)
+    for shift in world.shifts if isinstance(world, Drawn) else ():
+        shifts.require_effective(recipe, shifts.shifted(shift, shift.near_delta), imports)
+    env = shifts.make_world(recipe, world, imports=imports)
     try:
         _, action_space = environments.space_data(env)
     finally:

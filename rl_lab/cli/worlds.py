@@ -12,6 +12,7 @@ from rl_lab import paths, seeding, shifts
 from rl_lab.cli import config, typed
 from rl_lab.cli.options import Options
 from rl_lab.errors import BadInput, closest
+from rl_lab.frozen_policy import Card
 from rl_lab.shifts import Context, Schedule, Shift
 
 HEADLINE = "headline"
@@ -29,6 +30,8 @@ class Worlds:
         shift_seeds: Faced at every magnitude.
         grid: Two shifts evaluated at once, or none.
         grid_deltas: Magnitudes of each of them.
+        near: Contexts drawn from the near range, each with the one seed faced there.
+        far: The same from beyond it.
         schedule: Moves every shift, or None.
         scheduled: The contexts of that, each with its seeds.
     """
@@ -38,6 +41,8 @@ class Worlds:
     shift_seeds: tuple[int, ...]
     grid: tuple[Shift, ...]
     grid_deltas: tuple[float, ...]
+    near: tuple[tuple[Context, int], ...]
+    far: tuple[tuple[Context, int], ...]
     schedule: Schedule | None
     scheduled: tuple[tuple[Context, tuple[int, ...]], ...]
 
@@ -50,9 +55,8 @@ class Worlds:
             for a in (self.grid_deltas if self.grid else ())
             for b in self.grid_deltas
         ]
-        return [(context, self.shift_seeds) for context in still if context.parts] + [
-            *self.scheduled
-        ]
+        drawn = [(context, (seed,)) for context, seed in (*self.near, *self.far)]
+        return [*((context, self.shift_seeds) for context in still), *drawn, *self.scheduled]
 
 
 def typed_words(words: Sequence[str]) -> list[str]:
@@ -85,7 +89,12 @@ def planned(
     for shift in chosen if moved_by else ():
         assert moved_by is not None
         scheduled += _scheduled(shift, delta, moved_by, seeds, shift_seeds)
+    root = count(settings, "seed", 0)
+    faced = seeds[: count(settings, "context_episodes", 0)]
+    near, far = (_drawn(name, chosen, faced, root) for name in shifts.RANGES)
     return Worlds(
+        near=near,
+        far=far,
         shifts=chosen,
         deltas=_levels(settings, "shift_levels") if chosen else (),
         shift_seeds=shift_seeds,
@@ -99,6 +108,36 @@ def planned(
 def _levels(settings: Mapping[str, Any], key: str) -> tuple[float, ...]:
     levels = count(settings, key, 2)
     return tuple(i / (levels - 1) for i in range(levels))
+
+
+def _drawn(
+    name: str, chosen: tuple[Shift, ...], seeds: Sequence[int], root: int
+) -> tuple[tuple[Context, int], ...]:
+    """A list of contexts that all contestants face, the same for the same root seed."""
+    if not chosen or not seeds:
+        return ()
+    drawn = shifts.drawn(name, chosen).contexts(len(seeds), seeding.generator(root, name))
+    return tuple(zip(drawn, seeds, strict=True))
+
+
+def met_in_training(
+    card: Card, near: Sequence[tuple[Context, int]]
+) -> list[tuple[Context, int]] | None:
+    """The first contexts that a policy's training drew, each with a seed of the evaluation's sets.
+
+    Args:
+        card: The policy's.
+        near: As in `Worlds`; its seeds are those faced.
+
+    Returns:
+        None where the policy was trained in one context.
+    """
+    data = card.provenance.get("contexts")
+    if not data:
+        return None
+    draws = shifts.drawn_from(seeding.training_seed(card.training_seed))
+    contexts = shifts.drawn_from_data(data).contexts(len(near), draws)
+    return [(context, seed) for context, (_, seed) in zip(contexts, near, strict=True)]
 
 
 def _schedule(data: Mapping[str, Any]) -> tuple[Schedule | None, float]:

@@ -10,9 +10,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rl_lab.comparison import generalisation as generalising
 from rl_lab.comparison import scoring, wording
 from rl_lab.comparison.robustness import robustness
-from rl_lab.comparison.scoring import Cells, Protocol, Setting, ShiftFacts
+from rl_lab.comparison.scoring import Cells, Protocol, Setting, World
 from rl_lab.errors import BadInput
 from rl_lab.statistics import intervals, measures, shares
 from rl_lab.statistics.resampling import FloatArray
@@ -22,6 +23,24 @@ if TYPE_CHECKING:
     from rl_lab.records import EpisodeRecord
 
 FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Learning:
+    """What is known of a recipe's training.
+
+    Attributes:
+        trained_on: The contexts it was trained on; None for the one training context.
+        contexts: The first of these that each training seed met, as a world and the evaluation
+            seed that it meets there; empty where it was trained in one.
+        last_returns: Mean return of the last 100 training episodes, by training seed.
+        no_returns: Why these do not compare with the policy's own; "" where they do.
+    """
+
+    trained_on: Mapping[str, Any] | None
+    contexts: Mapping[int, Sequence[tuple[World, int]]]
+    last_returns: Mapping[int, float]
+    no_returns: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +54,7 @@ class Contestant:
         recipe_hash: Eight digits that name the recipe.
         training_seeds: Seeds of its runs; -1 where not known.
         training: What training cost, as in `scores.json`; None where not known.
+        learning: Where and how it learned.
     """
 
     name: str
@@ -43,6 +63,7 @@ class Contestant:
     recipe_hash: str
     training_seeds: tuple[int, ...]
     training: Mapping[str, Any] | None
+    learning: Learning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +81,6 @@ def compare(
     anchors: Anchors | None,
     protocol: Protocol,
     failures: Iterable[Mapping[str, Any]] = (),
-    shift: ShiftFacts | None = None,
 ) -> dict[str, Any]:
     """Score all contestants and compare each with the best.
 
@@ -71,7 +91,6 @@ def compare(
         anchors: The environment's scale; None where it is not known.
         protocol: How the episodes were run.
         failures: `{contestant, training_seed, message}` of what went wrong.
-        shift: What the protocol's shift changes.
 
     Returns:
         The content of `scores.json`.
@@ -79,7 +98,7 @@ def compare(
     Raises:
         BadInput: Two contestants share a name, or records contradict each other.
     """
-    setting = Setting(environment, anchors, protocol, shift)
+    setting = Setting(environment, anchors, protocol)
     cells = _cells(records, contestants, environment)
     scored = [_score(contestant, cells[contestant.name], setting) for contestant in contestants]
     scored.sort(key=_rank)
@@ -88,8 +107,9 @@ def compare(
         "format_version": FORMAT_VERSION,
         "environment": environment,
         "anchors": None if anchors is None else dataclasses.asdict(anchors),
-        "protocol": _protocol_data(protocol),
+        "protocol": protocol.to_data(),
         "contestants": ranked,
+        **generalising.matrix(ranked),
         "verdict": wording.verdict(ranked),
         "failures": _failures_data(failures),
     }
@@ -134,11 +154,13 @@ def _score(contestant: Contestant, cells: Cells, setting: Setting) -> _Scored:
         of = intervals.counted(len(declared), "training seed")
         reason = f"none of {of} has all {intervals.counted(len(wanted), 'episode')}"
         data |= {"reward": None, "reward_reason": reason, "to_best": None}
-        data |= {"robustness": None, "robustness_reason": reason, "training": training}
+        data |= {"robustness": None, "robustness_reason": reason}
+        data |= {"generalisation": None, "generalisation_reason": reason, "training": training}
         return _Scored(data, returns_nkl)
     returns_nk = returns_nkl[:, :, 0]
     data |= {"reward": scoring.reward(seeds, returns_nk, setting), "to_best": None}
-    data |= {**robustness(cells, seeds, setting), "training": training}
+    data |= robustness(cells, seeds, setting)
+    data |= {**generalising.generalisation(contestant, cells, seeds, setting), "training": training}
     return _Scored(data, returns_nk)
 
 
@@ -184,11 +206,6 @@ def _to_best(entry: _Scored, best: _Scored) -> dict[str, Any]:
         "win_rate": wins.estimate,
         "win_rate_interval": wording.interval_data(wins),
     }
-
-
-def _protocol_data(protocol: Protocol) -> dict[str, Any]:
-    data = dataclasses.asdict(protocol)
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
 
 
 def _failures_data(failures: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -33,31 +33,6 @@ _WORST_SEEDS = 4  # one in so many, rounded up
 
 
 @dataclasses.dataclass(frozen=True)
-class Protocol:
-    """How the episodes were run.
-
-    Attributes:
-        episodes: Evaluation episodes per training seed.
-        seed: Root of the evaluation seeds.
-        evaluation_seeds: First and last of them.
-        shift: Name of the shift; None where none was evaluated.
-        deltas: Magnitudes of the shift in [0, 1]; 0 is there with or without being listed.
-        shift_episodes: Episodes per magnitude, on the first evaluation seeds.
-        step_limit: Of episodes in an environment without a limit of its own.
-        deterministic: Whether policies act without drawing.
-    """
-
-    episodes: int
-    seed: int
-    evaluation_seeds: tuple[int, int]
-    shift: str | None
-    deltas: tuple[float, ...]
-    shift_episodes: int
-    step_limit: int
-    deterministic: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
 class ShiftFacts:
     """What a shift changes.
 
@@ -65,13 +40,87 @@ class ShiftFacts:
         name: The shift's name.
         parameter: What it changes.
         unit: Unit of the parameter.
+        near_delta: The magnitude at which near ends and far begins.
         values: Pairs of a magnitude and the parameter's value there.
     """
 
     name: str
     parameter: str
     unit: str
+    near_delta: float
     values: tuple[tuple[float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class GridCell:
+    """Two magnitudes, and the world that they make."""
+
+    deltas: tuple[float, float]
+    world: World
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Two shifts at once, at every pair of magnitudes."""
+
+    shifts: tuple[str, str]
+    cells: tuple[GridCell, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How the episodes were run.
+
+    Attributes:
+        episodes: Evaluation episodes per training seed.
+        seed: Root of the evaluation seeds.
+        evaluation_seeds: First and last of them.
+        shifts: Each was evaluated along its path.
+        deltas: Magnitudes of the shifts in [0, 1]; 0 is there with or without being listed.
+        shift_episodes: Episodes per magnitude, on the first evaluation seeds.
+        grid: Two shifts at once, or None.
+        schedule: How magnitudes moved in the scheduled episodes, or None.
+        context_sets: `near` and `far`: members are a world and the evaluation seed met there.
+        step_limit: Of episodes in an environment without a limit of its own.
+        deterministic: Whether policies act without drawing.
+    """
+
+    episodes: int
+    seed: int
+    evaluation_seeds: tuple[int, int]
+    shifts: tuple[ShiftFacts, ...]
+    deltas: tuple[float, ...]
+    shift_episodes: int
+    grid: Grid | None
+    schedule: str | None
+    context_sets: Mapping[str, tuple[tuple[World, int], ...]]
+    step_limit: int
+    deterministic: bool = True
+
+    def to_data(self) -> dict[str, Any]:
+        """As in `scores.json`."""
+        return {
+            "episodes": self.episodes,
+            "seed": self.seed,
+            "evaluation_seeds": list(self.evaluation_seeds),
+            "shifts": [
+                {key: getattr(facts, key) for key in ("name", "parameter", "unit", "near_delta")}
+                for facts in self.shifts
+            ],
+            "deltas": list(self.deltas),
+            "shift_episodes": self.shift_episodes,
+            "grid": list(self.grid.shifts) if self.grid else [],
+            "schedule": self.schedule or "none",
+            "context_sets": {
+                name: [
+                    {"shift": world[0], "delta": world[1], "evaluation_seed": seed}
+                    for world, seed in members
+                ]
+                for name, members in self.context_sets.items()
+            },
+            "step_limit": self.step_limit,
+            "deterministic": self.deterministic,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +130,6 @@ class Setting:
     environment: str
     anchors: Anchors | None
     protocol: Protocol
-    shift: ShiftFacts | None
 
     @property
     def evaluation_seeds(self) -> range:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +212,7 @@ def tasks(
     contestants: Sequence[Entrant],
     evaluation_seeds: Sequence[int],
     contexts: Iterable[tuple[Context, Sequence[int]]] = (),
+    own: Mapping[tuple[str, int], Sequence[tuple[Context, Sequence[int]]]] | None = None,
     block: int = 10,
 ) -> list[Task]:
     """All the work, in blocks of episodes.
@@ -221,17 +222,21 @@ def tasks(
         evaluation_seeds: Faced in the training context.
         contexts: Other worlds, and the seeds faced there; an episode that is asked for twice, or
             that belongs to the training context, is run once.
+        own: The same for one policy alone, by contestant and training seed.
         block: Episodes that a worker is handed at a time.
     """
-    wanted: dict[tuple[str, float, str], tuple[Context, dict[int, None]]] = {}
-    for context, seeds in [(NOMINAL, evaluation_seeds), *contexts]:
-        _, known = wanted.setdefault(context.key, (context, {}))
-        known |= dict.fromkeys(seeds)
+    everywhere = [(NOMINAL, evaluation_seeds), *contexts]
+    seeds_of: dict[tuple[str, float, str], tuple[Context, dict[int, dict[int, None]]]] = {}
+    for i, entrant in enumerate(contestants):
+        alone = (own or {}).get((entrant.contestant, entrant.training_seed), ())
+        for context, seeds in [*everywhere, *alone]:
+            _, by_entrant = seeds_of.setdefault(context.key, (context, {}))
+            by_entrant.setdefault(i, {}).update(dict.fromkeys(seeds))
     return [
-        Task(e.contestant, e.training_seed, e.folder, context, tuple(block_of))
-        for context, seeds in wanted.values()
-        for e in contestants
-        for block_of in _blocks(list(seeds), block)
+        Task(entrant.contestant, entrant.training_seed, entrant.folder, context, tuple(block_of))
+        for context, by_entrant in seeds_of.values()
+        for entrant, seeds in ((contestants[i], list(found)) for i, found in by_entrant.items())
+        for block_of in _blocks(seeds, block)
     ]
 
 

@@ -11,7 +11,7 @@ from rl_lab.reporting.arranging import Line, arranged, size_of
 from rl_lab.reporting.curves import Band, Curve
 from rl_lab.reporting.figures import Figure, Missing, distinct, looks, short
 from rl_lab.reporting.lines import Axes, Series, Tick
-from rl_lab.reporting.stored import Data, Evaluation, block, levels_of, reason
+from rl_lab.reporting.stored import Data, Evaluation, block, curve_of, levels_of, reason
 
 _MOST_LABELS = 6
 _HOW_CURVES = (
@@ -113,14 +113,15 @@ def _robustness_line(name: str, robustness: Data, look: str) -> Line:
     x, y, low, high = columns
     words = ", ".join(f"{score:.3g} at {delta:g}" for delta, score in zip(x, y, strict=True))
     spoken = f"{short(name)}: score {words}"
-    value = f"area {text.estimate(block(robustness, 'auc'), decimals=2)}"
+    value = f"area {text.estimate(block(curve_of(robustness), 'auc'), decimals=2)}"
     return Line(name, Series(look, x, y, low, high, dots=True), spoken, value)
 
 
 def _robustness_axes(evaluation: Evaluation, drawn: Sequence[Series]) -> Axes:
     blocks = [block(c, "robustness") for c in evaluation.contestants]
-    facts = next(found for found in blocks if levels_of(found))
-    values = {float(level["delta"]): level.get("value") for level in levels_of(facts)}
+    found = next(found for found in blocks if levels_of(found))
+    facts = curve_of(found)
+    values = {float(level["delta"]): level.get("value") for level in levels_of(found)}
     ticks = [Tick(d, f"{d:g}", "" if v is None else f"{v:.3g}") for d, v in _thinned(values)]
     unit = f" ({facts['unit']})" if facts.get("unit") else ""
     parameter = f"{facts['parameter']}{unit}" if facts.get("parameter") else "parameter not stored"

@@ -97,11 +97,11 @@ def robustness(evaluation: Evaluation) -> Table | None:
         [tables.name(c) for c in contestants],
         intervals([block(b, "auc") for b in blocks], whys, 2),
     ]
-    cells += [column(blocks, "worst", lambda v: text.fixed(v, 2), whys)]
+    cells += [intervals([block(b, "worst") for b in blocks], whys, 2)]
     columns = [
         tables.CONTESTANT,
-        Column("area", "under the score over [0, 1]"),
-        Column("worst level"),
+        Column("area", "under the score over [0, 1], mean of the shifts"),
+        Column("worst level", "of all shifts"),
     ]
     for delta, value in sorted(levels.items()):
         columns.append(Column(f"{delta:g}", "" if value is None else f"{value:.4g}"))

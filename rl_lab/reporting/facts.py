@@ -155,11 +155,12 @@ def _has(data: Data, key: str) -> bool:
 
 def _shift(data: Data) -> list[Fact]:
     none = "no shift was evaluated"
-    if not data.get("shift"):
+    names = [str(shift["name"]) for shift in data.get("shifts") or [] if shift.get("name")]
+    if not names:
         return [Fact("shift", missing=none)]
     deltas = ", ".join(f"{delta:g}" for delta in data.get("deltas") or [])
     return [
-        _fact("shift", data["shift"]),
+        _fact("shift" if len(names) == 1 else "shifts", ", ".join(names)),
         _fact("its magnitudes", deltas),
         _fact("episodes per magnitude", data.get("shift_episodes")),
     ]

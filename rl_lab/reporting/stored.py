@@ -118,9 +118,15 @@ def mean_of(contestant: Data) -> Data:
     return block(block(contestant, "reward"), "mean")
 
 
+def curve_of(robustness: Data) -> Data:
+    """The block of the first shift; empty where there is none."""
+    curves = robustness.get("shifts") or [{}]
+    return dict(curves[0])
+
+
 def levels_of(robustness: Data) -> list[Data]:
-    """The levels of a shift that are known."""
-    levels = robustness.get("levels") or []
+    """The levels of the first shift that are known."""
+    levels = curve_of(robustness).get("levels") or []
     return [level for level in levels if level.get("delta") is not None]
 
 

@@ -1,6 +1,6 @@
 """Shifts: declared one-parameter paths away from the training context, and worlds made of them."""
 
-from rl_lab.shifts.application import make
+from rl_lab.shifts.application import World, make, make_drawn, make_world
 from rl_lab.shifts.context import (
     NO_SCHEDULE,
     NO_SHIFT,
@@ -16,20 +16,29 @@ from rl_lab.shifts.edits import require_id
 from rl_lab.shifts.efficacy import fault, require_effective, trajectory
 from rl_lab.shifts.schedule import Schedule
 from rl_lab.shifts.schedule import from_data as schedule_from_data
+from rl_lab.shifts.sets import RANGES, Drawn, drawn, drawn_from, drawn_from_data
 
 __all__ = [
     "ANY_ENVIRONMENT",
     "NOMINAL",
     "NO_SCHEDULE",
     "NO_SHIFT",
+    "RANGES",
     "Context",
+    "Drawn",
     "Schedule",
     "Shift",
+    "World",
     "combined",
     "context_from_data",
+    "drawn",
+    "drawn_from",
+    "drawn_from_data",
     "fault",
     "from_data",
     "make",
+    "make_drawn",
+    "make_world",
     "over_episodes",
     "require_effective",
     "require_id",

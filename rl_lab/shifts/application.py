@@ -18,6 +18,8 @@ from rl_lab.shifts import disturbances, edits, scales
 from rl_lab.shifts.context import Context
 from rl_lab.shifts.declaration import Shift
 from rl_lab.shifts.disturbances import Dial
+from rl_lab.shifts.schedule import Schedule
+from rl_lab.shifts.sets import Drawn, drawn_from
 
 # What acts once, before the first reset, needs nothing afterwards.
 _LASTING = ("before_reset", "transitions", "constructor")
@@ -77,28 +79,94 @@ def _put_in(
     context: Context,
     imports: tuple[str, ...],
 ) -> gymnasium.Env[Any, Any]:
-    scale = functools.partial(scales.observation_scale, recipe, imports)
-    parts = []
-    # Actions are disturbed inside, observations outside of what else there is.
-    order = sorted(context.parts, key=lambda part: _is_sensor(part[0]))
-    for shift, delta in order:
-        if delta == 0.0 and not context.moves:
-            continue
-        dial = Dial(scale) if "disturbance" in shift.acts else None
-        parts.append(_Part(env.unwrapped, shift, delta, dial))
-        if dial is not None:
-            env = disturbances.disturbed(env, dial, shift.acts["disturbance"])
+    moving = [(shift, delta) for shift, delta in context.parts if delta > 0.0 or context.moves]
+    env, parts = _parts(env, recipe, moving, imports)
     for part in parts:
         part.prepare(part.delta)
     lasting = all(set(part.shift.acts) <= set(_LASTING) for part in parts)
-    return env if lasting and not context.moves else InContext(env, context, parts)
+    if lasting and not context.moves:
+        return env
+    return InContext(env, context.schedule if context.moves else None, parts)
+
+
+def _parts(
+    env: gymnasium.Env[Any, Any],
+    recipe: EnvironmentRecipe,
+    wanted: Iterable[tuple[Shift, float]],
+    imports: tuple[str, ...],
+) -> tuple[gymnasium.Env[Any, Any], list[Part]]:
+    """The environment with what disturbs it, and a handle for each shift."""
+    scale = functools.partial(scales.observation_scale, recipe, imports)
+    parts = []
+    # Actions are disturbed inside, observations outside of what else there is.
+    for shift, delta in sorted(wanted, key=lambda part: _is_sensor(part[0])):
+        dial = Dial(scale) if "disturbance" in shift.acts else None
+        parts.append(Part(env.unwrapped, shift, delta, dial))
+        if dial is not None:
+            env = disturbances.disturbed(env, dial, shift.acts["disturbance"])
+    return env, parts
+
+
+def make_drawn(
+    recipe: EnvironmentRecipe,
+    drawn: Drawn,
+    render_mode: str | None = None,
+    imports: Iterable[str] = (),
+) -> gymnasium.Env[Any, Any]:
+    """Make one environment in which every episode has a context of its own.
+
+    Args:
+        recipe: What to make.
+        drawn: What is drawn from.
+        render_mode: As for `gymnasium.make`.
+        imports: Packages the user trusts.
+
+    Raises:
+        BadInput: As `make`, or a shift cannot act on a live environment.
+    """
+    imports = tuple(imports)
+    for shift in drawn.shifts:
+        edits.require_id(recipe.id, shift)
+        if "constructor" in shift.acts:
+            raise BadInput(
+                f"shift {shift.name} acts when the environment is made, not at every episode",
+                "a shift that acts on a live environment",
+                "Name another one in training.context_shifts.",
+            )
+
+    def put_in(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+        parts = tuple((shift, 0.0) for shift in drawn.shifts)
+        env, made = _parts(env, recipe, parts, imports)
+        return InDrawnContexts(env, drawn, made)
+
+    return environments.make(recipe, render_mode, imports, put_in)
+
+
+# What a training takes place in.
+World = Context | Drawn
+
+
+def make_world(
+    recipe: EnvironmentRecipe,
+    world: World,
+    render_mode: str | None = None,
+    imports: Iterable[str] = (),
+) -> gymnasium.Env[Any, Any]:
+    """Make one environment in a context, or with a drawn one for every episode.
+
+    Raises:
+        BadInput: As `make` and `make_drawn`.
+    """
+    if isinstance(world, Drawn):
+        return make_drawn(recipe, world, render_mode, imports)
+    return make(recipe, world, render_mode, imports)
 
 
 def _is_sensor(shift: Shift) -> bool:
     return str(shift.acts.get("disturbance", {}).get("kind", "")).startswith("observation")
 
 
-class _Part:
+class Part:
     """One shift at work in one environment."""
 
     def __init__(self, root: Any, shift: Shift, delta: float, dial: Dial | None) -> None:
@@ -163,16 +231,19 @@ class _Part:
 class InContext(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Keeps an environment in its context, through resets and along a schedule.
 
-    Everything it draws comes from generators of its own, derived from the seed of the reset.
+    Everything it draws comes from generators of its own, derived from the seed of the reset; a
+    reset without a seed goes on drawing.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], context: Context, parts: list[_Part]) -> None:
+    def __init__(
+        self, env: gymnasium.Env[Any, Any], schedule: Schedule | None, parts: list[Part]
+    ) -> None:
         super().__init__(env)
-        self._parts, self._context = parts, context
-        self._schedule = context.schedule if context.moves else None
-        self._shares: Iterator[float] | None = None
-        self._counts_steps = self._schedule is not None and self._schedule.clock == "steps"
+        self._parts, self._schedule = parts, schedule
         self._constants = [part for part in parts if part.has_constants]
+        self._counts_steps = schedule is not None and schedule.clock == "steps"
+        self._tick, self._walk, self._started = 0, 0.0, False
+        self._draws = np.random.default_rng(0)
         if not self._counts_steps and not self._constants:
             # Nothing to do in a step: one call less for each.
             self.step = self.env.step  # type: ignore[method-assign]
@@ -180,11 +251,12 @@ class InContext(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Reset the environment into the context."""
         if seed is not None:
+            self._draws = seeding.generator(seed, "schedule")
             for part in self._parts:
                 if part.dial is not None:
                     part.dial.draws = seeding.generator(seed, "disturbance", part.shift.name)
-        share = self._first_share(seed)
         extra: dict[str, Any] = {}
+        share = self._first_share()
         for part in self._parts:
             part.leave()
             part.prepare(part.delta * share)
@@ -195,21 +267,20 @@ class InContext(gymnasium.Wrapper[Any, Any, Any, Any]):
                 part.follow()
         return result
 
-    def _first_share(self, seed: int | None) -> float:
+    def _first_share(self) -> float:
         if self._schedule is None:
             return 1.0
-        fresh = self._shares is None or self._counts_steps
-        if fresh:
-            self._walk = self._walk_draws(seed)
-            self._shares = self._schedule.shares(self._walk)
-        assert self._shares is not None
-        return next(self._shares)
+        if self._counts_steps:
+            self._tick, self._walk = 0, 0.0
+        elif self._started:
+            self._advance()
+        self._started = True
+        return self._schedule.share(self._tick, self._walk)
 
-    def _walk_draws(self, seed: int | None) -> np.random.Generator:
-        if seed is None:
-            # Without a seed the walk goes on drawing where it was; the first reset has one.
-            return getattr(self, "_walk", None) or seeding.generator(0, "schedule")
-        return seeding.generator(seed, "schedule")
+    def _advance(self) -> None:
+        assert self._schedule is not None
+        self._walk = self._schedule.walked(self._tick, self._walk, self._draws)
+        self._tick += 1
 
     def _shifted(self) -> contextlib.ExitStack:
         stack = contextlib.ExitStack()
@@ -222,8 +293,33 @@ class InContext(gymnasium.Wrapper[Any, Any, Any, Any]):
         with self._shifted():
             result = self.env.step(action)
             if self._counts_steps:
-                assert self._shares is not None
-                share = next(self._shares)
+                assert self._schedule is not None
+                self._advance()
+                share = self._schedule.share(self._tick, self._walk)
                 for part in self._parts:
                     part.move(part.delta * share)
         return result
+
+
+class InDrawnContexts(InContext):
+    """Every episode has a context of its own, drawn from a range of some shifts.
+
+    Args:
+        env: The environment.
+        drawn: The shifts and the range.
+        parts: One for each of the shifts.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], drawn: Drawn, parts: list[Part]) -> None:
+        super().__init__(env, None, parts)
+        self._drawn = drawn
+        self._contexts = np.random.default_rng(0)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Draw a context, and reset the environment into it."""
+        if seed is not None:
+            self._contexts = drawn_from(seed)
+        chosen, delta = self._drawn.draw(self._contexts)
+        for part in self._parts:
+            part.delta = delta if part.shift is chosen else 0.0
+        return super().reset(seed=seed, options=options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -120,7 +119,7 @@ def over_episodes(
         ticks: How many episodes.
         draws: What a random walk draws from.
     """
-    shares = itertools.islice(moved_by.shares(draws), ticks)
+    shares = moved_by.shares(ticks, draws)
     return [Context(((shift, share * delta),), moved_by, i) for i, share in enumerate(shares)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -39,26 +39,32 @@ class Schedule:
         over = "" if self.kind == "step" else f" over {self.span}"
         return f"{self.kind} at {self.start}{over} {self.clock}"
 
-    def shares(self, draws: np.random.Generator) -> Iterator[float]:
-        """The share at tick 0, 1, 2, ...
+    def share(self, tick: int, walk: float) -> float:
+        """The share at a tick of the clock.
 
         Args:
-            draws: What a random walk draws from.
+            tick: From 0.
+            walk: Where a random walk has come to.
         """
-        walk, sd = 0.0, self.span**-0.5 if self.span else 0.0
-        tick = 0
-        while True:
-            past = tick - self.start
-            if past < 0:
-                yield 0.0
-            elif self.kind == "random_walk":
-                yield walk
-                walk = abs(walk + sd * draws.standard_normal())
-                walk = walk % 2.0
-                walk = 2.0 - walk if walk > 1.0 else walk
-            else:
-                yield self._share(past)
-            tick += 1
+        past = tick - self.start
+        if past < 0:
+            return 0.0
+        return walk if self.kind == "random_walk" else self._share(past)
+
+    def walked(self, tick: int, walk: float, draws: np.random.Generator) -> float:
+        """Where a random walk is after a tick; draws nothing for the other kinds."""
+        if self.kind != "random_walk" or tick < self.start:
+            return walk
+        far: float = abs(walk + self.span**-0.5 * draws.standard_normal()) % 2.0
+        return 2.0 - far if far > 1.0 else far
+
+    def shares(self, ticks: int, draws: np.random.Generator) -> list[float]:
+        """The shares at ticks 0, 1, ..., ticks - 1."""
+        found, walk = [], 0.0
+        for tick in range(ticks):
+            found.append(self.share(tick, walk))
+            walk = self.walked(tick, walk, draws)
+        return found
 
     def _share(self, past: int) -> float:
         if self.kind == "step":

@@ -23,9 +23,9 @@ def evaluation_tag(contestant: str, part: str) -> str:
     return f"{EVALUATION}/{contestant}/{part}"
 
 
-def robustness_tag(contestant: str) -> str:
+def robustness_tag(contestant: str, shift: str) -> str:
     """The tag of a contestant's score along a shift; steps are thousandths of its magnitude."""
-    return f"{ROBUSTNESS}/{contestant}/score"
+    return f"{ROBUSTNESS}/{contestant}/{shift}"
 
 
 def drift_tag(contestant: str, part: str) -> str:

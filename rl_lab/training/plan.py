@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rl_lab import shifts
 from rl_lab.agent import Training
 from rl_lab.drift.reference import Settings
-from rl_lab.environments import Anchors, EnvironmentRecipe, make
+from rl_lab.environments import Anchors, EnvironmentRecipe
+from rl_lab.shifts import World
 from rl_lab.training.callbacks import Callback
 
 
@@ -41,6 +43,7 @@ class RunPlan:
     Attributes:
         folder: Where it lives.
         environment: The environment's recipe.
+        world: The context trained in, or what each episode's own is drawn from.
         anchors: The environment's scale, or None.
         imports: Packages that register environments.
         agent: The agent's short name.
@@ -62,6 +65,7 @@ class RunPlan:
 
     folder: Path
     environment: EnvironmentRecipe
+    world: World
     anchors: Anchors | None
     imports: tuple[str, ...]
     agent: str
@@ -81,5 +85,5 @@ class RunPlan:
     answer_within_s: float
 
     def make_env(self) -> Any:
-        """One fresh environment of the recipe."""
-        return make(self.environment, imports=self.imports)
+        """One fresh environment of the recipe, in the world of the training."""
+        return shifts.make_world(self.environment, self.world, imports=self.imports)

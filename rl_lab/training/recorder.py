@@ -17,6 +17,7 @@ from rl_lab.agent import Agent, TracedPolicy
 from rl_lab.drift.accompanying import accompany
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
+from rl_lab.shifts import Drawn
 from rl_lab.states import State
 from rl_lab.states.strategies import RESET
 from rl_lab.tracking import EventWriter, MetricsLog, NullWriter, tags
@@ -219,7 +220,11 @@ class Recorder:
             "recipe_hash": plan.recipe_hash,
             "environment": plan.environment.to_data(),
             "anchors": dataclasses.asdict(plan.anchors) if plan.anchors else None,
-            "provenance": {"rl_lab": rl_lab.__version__, "settings": plan.settings},
+            "provenance": {
+                "rl_lab": rl_lab.__version__,
+                "settings": plan.settings,
+                **({"contexts": plan.world.to_data()} if isinstance(plan.world, Drawn) else {}),
+            },
         }
         return self._freeze(self._agent.policy(), facts)
 

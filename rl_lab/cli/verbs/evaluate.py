@@ -139,7 +139,12 @@ def _request(
     seeds = seeding.evaluation_seeds(worlds.count(settings, "seed", 0), episodes)
     plan.require_unseen(contestants, seeds)
     planned = worlds.planned(data, environment, seeds, options)
-    work = plan.tasks(contestants, seeds, planned.contexts)
+    own = {
+        (e.contestant, e.training_seed): [(context, (seed,)) for context, seed in met]
+        for e in contestants
+        if (met := worlds.met_in_training(e.card, planned.near))
+    }
+    work = plan.tasks(contestants, seeds, planned.contexts, own)
     code = plan.fingerprint(work, contestants, settings["step_limit"])
     name = data["name"] or f"{paths.file_name(environment)}-{code}"
     _require_plain(str(name))

@@ -1,0 +1,133 @@
+"""What scores lose outside the contexts of the training: the generalisation block.
+
+Context sets are lists, drawn once: member i is a world that meets evaluation seed i, so each gap is
+paired with the same seeds in the training context. Arrays are [n, k]: training seeds, members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rl_lab.comparison import scoring
+from rl_lab.comparison.scoring import Cells, Setting, World
+from rl_lab.comparison.wording import interval_data
+from rl_lab.statistics import intervals
+from rl_lab.statistics.resampling import FloatArray
+
+if TYPE_CHECKING:
+    from rl_lab.comparison.comparing import Contestant
+
+# Worlds, each with the evaluation seed met there.
+Members = Sequence[tuple[World, int]]
+
+_HOME = {"range": "the training context", "shifts": []}
+_ONE_CONTEXT = "trained in one context: near is a shift for it, no interpolation"
+_UNLIMITED = "training drew fresh initial states without end: there is no finite set to overfit"
+
+
+def generalisation(
+    contestant: Contestant, cells: Cells, training_seeds: Sequence[int], setting: Setting
+) -> dict[str, Any]:
+    """The block under "generalisation", or null under it and `generalisation_reason`."""
+    sets = setting.protocol.context_sets
+    if not sets:
+        return _nothing("no contexts were drawn")
+    if setting.anchors is None or setting.no_scale:
+        return _nothing(setting.no_scale)
+    first = next(iter(sets.values()))
+    home: Members = [(scoring.NOMINAL, seed) for _, seed in first]
+    shared = {"nominal": home, **sets}
+    wanted: dict[str, Mapping[int, Members]] = {
+        name: {seed: members for seed in training_seeds} for name, members in shared.items()
+    }
+    wanted["train"] = contestant.learning.contexts or wanted["nominal"]
+    seeds = [s for s in training_seeds if all(_known(cells, s, w.get(s)) for w in wanted.values())]
+    if not seeds:
+        return _nothing("no training seed has all its episodes")
+    scores = {name: _scores(cells, seeds, members, setting) for name, members in wanted.items()}
+    return {
+        "generalisation": {
+            "trained_on": contestant.learning.trained_on or _HOME,
+            "scores": {name: _mean(matrix) for name, matrix in scores.items()},
+            **_gaps(contestant, scores),
+            "gap_seeds": None,
+            "gap_seeds_reason": _UNLIMITED,
+            **_train_eval(contestant, cells, seeds, setting),
+        }
+    }
+
+
+def _nothing(reason: str) -> dict[str, Any]:
+    return {"generalisation": None, "generalisation_reason": reason}
+
+
+def _known(cells: Cells, seed: int, members: Members | None) -> bool:
+    return members is not None and all((seed, world, e) in cells for world, e in members)
+
+
+def _scores(
+    cells: Cells,
+    seeds: Sequence[int],
+    members: Mapping[int, Members],
+    setting: Setting,
+) -> FloatArray:
+    anchors = setting.anchors
+    assert anchors is not None
+    rows = [[anchors.score(cells[(s, world, e)]) for world, e in members[s]] for s in seeds]
+    return np.array(rows, dtype=float)
+
+
+def _mean(scores_nk: FloatArray) -> dict[str, Any]:
+    return interval_data(intervals.reward_interval(scores_nk, scoring.generator()))
+
+
+def _gaps(contestant: Contestant, scores: Mapping[str, FloatArray]) -> dict[str, Any]:
+    """Score in the training contexts less that in each set, pair by pair."""
+    gaps: dict[str, Any] = {
+        f"gap_{name}": _mean(scores["train"] - scores[name]) for name in ("near", "far")
+    }
+    interpolation = {"gap_interpolation": gaps["gap_near"]}
+    if contestant.learning.trained_on is None:
+        interpolation = {"gap_interpolation": None, "gap_interpolation_reason": _ONE_CONTEXT}
+    return {**gaps, **interpolation, "gap_extrapolation": gaps["gap_far"]}
+
+
+def _train_eval(
+    contestant: Contestant, cells: Cells, seeds: Sequence[int], setting: Setting
+) -> dict[str, Any]:
+    """Mean return of the last training episodes, exploration and all, less the evaluation's."""
+    returns = contestant.learning.last_returns
+    reason = contestant.learning.no_returns
+    if not reason and contestant.learning.trained_on is not None:
+        reason = "training episodes were in drawn contexts, the evaluation's in one"
+    missing = [seed for seed in seeds if seed not in returns]
+    if not reason and missing:
+        reason = "the runs' returns in training are not at hand"
+    if reason:
+        return {"gap_train_eval": None, "gap_train_eval_reason": reason}
+    own = {s: [cells[(s, scoring.NOMINAL, e)] for e in setting.evaluation_seeds] for s in seeds}
+    gaps = [returns[s] - float(np.mean(own[s])) for s in seeds]
+    return {"gap_train_eval": interval_data(intervals.t_interval(gaps, "training seed"))}
+
+
+def matrix(contestants: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Rows: how each contestant was trained, D or R; columns: where it was tested, D, R and E."""
+    known = [c for c in contestants if c.get("generalisation")]
+    kinds = {c["name"]: "R" if c["generalisation"]["trained_on"] != _HOME else "D" for c in known}
+    if len(set(kinds.values())) < 2:
+        reason = "no two contestants were trained differently, in one context and in drawn ones"
+        return {"generalisation_matrix": None, "generalisation_matrix_reason": reason}
+    columns = {"D": "nominal", "R": "near", "E": "far"}
+    rows = [
+        {
+            "contestant": c["name"],
+            "trained": kinds[c["name"]],
+            **{letter: c["generalisation"]["scores"][name] for letter, name in columns.items()},
+        }
+        for c in known
+    ]
+    rows.sort(key=lambda row: str(row["trained"]))
+    return {"generalisation_matrix": rows}

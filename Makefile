@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB := $(BIN)/rl-lab
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training parity anchors results clean
+.PHONY: install demo test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-shifts parity anchors results clean
 
 install: $(STAMP)
 
@@ -69,6 +69,10 @@ bench-training: install
 # Ten seeds of every fast agent against its twin: hours; interrupted, the same command goes on.
 parity: install
 	$(BIN)/python benchmarks/parity.py
+
+# What a shift adds to an evaluation, as a ratio.
+bench-shifts: install
+	$(BIN)/python benchmarks/shifts.py
 
 # Measure the return of random play anew for every environment under conf/env.
 anchors: install

@@ -43,7 +43,7 @@ def generalisation(
     wanted: dict[str, Mapping[int, Members]] = {
         name: {seed: members for seed in training_seeds} for name, members in shared.items()
     }
-    wanted["train"] = contestant.learning.contexts or wanted["nominal"]
+    wanted = {"train": contestant.learning.contexts or wanted["nominal"], **wanted}
     seeds = [s for s in training_seeds if all(_known(cells, s, w.get(s)) for w in wanted.values())]
     if not seeds:
         return _nothing("no training seed has all its episodes")

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rl_lab import episodes, files, paths, records, runs, shifts
+from rl_lab import episodes, files, paths, records, runs
 from rl_lab.environments import EnvironmentRecipe, make
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import plan as plans
@@ -114,8 +114,6 @@ def engine_for(left: Sequence[Task], contestants: Sequence[Entrant], settings: S
     """
     recipe = EnvironmentRecipe.from_data(contestants[0].card.environment)
     worlds = plans.worlds(left)
-    for context in worlds:
-        shifts.make(recipe, context, imports=settings.imports).close()
     reuse = False
     if left:
         found = workers.probe(recipe, worlds, settings.imports, settings.step_timeout_s)

@@ -126,6 +126,8 @@ def _probe(
     pipe: Any, recipe: EnvironmentRecipe, contexts: Sequence[Context], imports: tuple[str, ...]
 ) -> None:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    # MuJoCo's compiler complains anew of every model that is made, and here many are.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     reuse = True
     for context in [NOMINAL, *contexts]:
         problem = shifts.fault(recipe, context, imports) if context.parts else None

@@ -181,9 +181,11 @@ class Part:
 
     def prepare(self, delta: float) -> None:
         """Put what outlives a reset at a magnitude."""
+        # What is not shifted has nothing to take back, and another shift may have written there.
+        if delta != 0.0 or self._now != 0.0:
+            for write in filter(None, self._before):
+                write(delta)
         self._now = delta
-        for write in filter(None, self._before):
-            write(delta)
         if self.dial is not None:
             self.dial.value = self.shift.value(delta)
 
@@ -259,6 +261,8 @@ class InContext(gymnasium.Wrapper[Any, Any, Any, Any]):
         share = self._first_share()
         for part in self._parts:
             part.leave()
+        # First what goes back to 0: two sides of one parameter write to the same place.
+        for part in sorted(self._parts, key=lambda part: part.delta * share > 0.0):
             part.prepare(part.delta * share)
             extra |= part.options
         with self._shifted():

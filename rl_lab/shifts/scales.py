@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import json
@@ -61,7 +62,8 @@ def _seen(env: gymnasium.Env[Any, Any]) -> list[Any]:
         else:
             observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
             over = terminated or truncated
-        seen.append(observation)
+        # An environment may write its next observation into the same array.
+        seen.append(copy.deepcopy(observation))
     return seen
 
 

@@ -1,0 +1,166 @@
+"""Disturbances by hand, on an environment whose observation is the step's number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from rl_lab import shifts
+from rl_lab.environments import EnvironmentRecipe
+
+
+class Counter(gymnasium.Env[Any, Any]):
+    """Shows [step, 10 * step]; the reward is the action it was given."""
+
+    observation_space = gymnasium.spaces.Box(-1e6, 1e6, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+        self._shown = np.zeros(2, np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._step = 0
+        return self._observation(), {}
+
+    def step(self, action: Any) -> Any:
+        self._step += 1
+        return self._observation(), float(action[0]), self._step == 12, False, {}
+
+    def _observation(self) -> np.ndarray:
+        # Always the same array, as some simulators do.
+        self._shown[:] = self._step, 10 * self._step
+        return self._shown
+
+
+class Choices(Counter):
+    """The same with choices."""
+
+    observation_space = gymnasium.spaces.Discrete(50)
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def step(self, action: Any) -> Any:
+        observation, _, terminated, truncated, info = super().step([action])
+        return observation, float(action), terminated, truncated, info
+
+    def _observation(self) -> Any:
+        return self._step
+
+
+gymnasium.register("FakeCounter-v0", entry_point=Counter)
+gymnasium.register("FakeChoices-v0", entry_point=Choices)
+
+
+def lived(
+    kind: str, value: float, environment: str = "FakeCounter-v0", seed: int = 3, **settings: Any
+) -> tuple[list[Any], list[float]]:
+    """Observations and rewards under a disturbance; actions are 0.1, 0.2, ... or 0, 1, 2, 0, ..."""
+    nominal = 1.0 if kind in ("action_gain", "action_repetition") else 0.0
+    shift = shifts.from_data(
+        {
+            "name": "tried",
+            "environment": "any",
+            "parameter": kind,
+            "unit": "",
+            "path": "additive",
+            "nominal": nominal,
+            "near": (nominal + value) / 2,
+            "far": value,
+            "bounds": [0, None],
+            "acts": {"disturbance": {"kind": kind, **settings}},
+            "source": "made up",
+        }
+    )
+    recipe = EnvironmentRecipe(environment, {}, (), None)
+    env = shifts.make(recipe, shifts.shifted(shift, 1.0))
+    observations, rewards, over, i = [np.array(env.reset(seed=seed)[0])], [], False, 0
+    while not over:
+        i += 1
+        choices = environment == "FakeChoices-v0"
+        action = i % 3 if choices else np.array([i / 10], np.float32).clip(-1, 1)
+        observation, reward, over, _, _ = env.step(action)
+        observations.append(np.array(observation))
+        rewards.append(float(reward))
+    return observations, rewards
+
+
+def firsts(observations: list[Any]) -> list[float]:
+    return [float(np.ravel(o)[0]) for o in observations]
+
+
+def test_a_late_observation_holds_the_first_one() -> None:
+    observations, rewards = lived("observation_delay", 3.0)
+    assert firsts(observations) == [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert rewards == pytest.approx([min(i / 10, 1.0) for i in range(1, 13)])
+
+
+def test_a_late_action_holds_the_first_one() -> None:
+    observations, rewards = lived("action_delay", 2.0)
+    assert rewards == pytest.approx([0.1, 0.1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    assert firsts(observations) == list(range(13))
+
+
+def test_repeated_actions_add_up_their_rewards() -> None:
+    observations, rewards = lived("action_repetition", 3.0)
+    assert firsts(observations) == [0, 3, 6, 9, 12]
+    assert rewards == pytest.approx([0.3, 0.6, 0.9, 1.2])
+
+
+def test_a_gain_stays_within_the_range() -> None:
+    _, rewards = lived("action_gain", 2.0)
+    assert rewards == pytest.approx([min(i / 5, 1.0) for i in range(1, 13)])
+
+
+def test_a_sensor_that_always_fails_reads_0_or_its_last_value() -> None:
+    dropped, rewards = lived("observation_dropout", 1.0, steps=2)
+    assert firsts(dropped) == [0.0] * 13
+    stuck, _ = lived("observation_stuck", 1.0, steps=2)
+    assert firsts(stuck) == [0.0] * 13
+    assert rewards == pytest.approx([min(i / 10, 1.0) for i in range(1, 13)])
+
+
+def test_sensors_fail_one_by_one_and_for_as_long_as_declared() -> None:
+    stuck = np.array(lived("observation_stuck", 0.15, steps=3)[0])
+    fails = stuck != np.array([[i, 10 * i] for i in range(13)])
+    assert fails.any(axis=0).all()
+    assert not (fails[:, 0] == fails[:, 1]).all()
+    for column in fails.T[:, :-3]:  # an episode may end while a sensor fails
+        starts = np.flatnonzero(column & ~np.r_[False, column[:-1]])
+        runs = [int(np.argmin(np.r_[column[s:], False])) for s in starts]
+        assert all(run >= 3 or s + run == len(column) for s, run in zip(starts, runs, strict=True))
+
+
+def test_noise_and_bias_are_in_deviations_of_the_observation() -> None:
+    clean = np.array([[i, 10 * i] for i in range(13)], float)
+    biased = np.array(lived("observation_bias", 2.0)[0]) - clean
+    assert biased[:, 1] == pytest.approx(10 * biased[:, 0])
+    spread = np.std(np.arange(13))  # every episode shows each number once
+    assert biased[0, 0] == pytest.approx(2.0 * spread, rel=0.02)
+    noisy = [np.array(lived("observation_noise", 1.0, seed=s)[0]) - clean for s in range(60)]
+    assert np.std(noisy, axis=(0, 1)) == pytest.approx([spread, 10 * spread], rel=0.06)
+
+
+def test_noise_on_actions_is_in_halves_of_the_range_and_clipped() -> None:
+    rewards = np.array([lived("action_noise", 1.0, seed=s)[1] for s in range(60)])
+    assert np.abs(rewards).max() <= 1.0
+    assert 0.2 < (np.abs(rewards) == 1.0).mean() < 0.6
+
+
+def test_choices_are_replaced() -> None:
+    clean = [float(i % 3) for i in range(1, 13)]
+    taken = np.array([lived("action_noise", 1.0, "FakeChoices-v0", s)[1] for s in range(60)])
+    assert (taken != clean).mean() == pytest.approx(2 / 3, abs=0.06)
+    seen = np.array(
+        [firsts(lived("observation_noise", 0.5, "FakeChoices-v0", s)[0]) for s in range(60)]
+    )
+    assert (seen != np.arange(13)).mean() == pytest.approx(0.5 * 49 / 50, abs=0.06)
+
+
+def test_it_repeats_with_the_seed_and_not_without() -> None:
+    one, two, other = (lived("observation_noise", 1.0, seed=s)[0] for s in (1, 1, 2))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)

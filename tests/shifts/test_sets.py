@@ -78,7 +78,7 @@ def test_contexts_are_part_of_the_recipe() -> None:
     ("words", "said"),
     [
         (["env=CartPole-v1", "training.contexts=nearby"], "one of near, far"),
-        (["env=Taxi-v4", "training.contexts=near"], "has no headline shift"),
+        (["env=Blackjack-v1", "training.contexts=near"], "has no headline shift"),
         ([*WORDS, "training.context_shifts=any/action_gian"], "unknown shift"),
         (
             ["env=LunarLander-v3", "training.contexts=near", "training.context_shifts=wind"],

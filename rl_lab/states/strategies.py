@@ -28,13 +28,13 @@ def prepared(make_env: MakeEnv, strategy: str) -> MakeEnv:
             episode, so that all begin anew when a checkpoint is taken. RESET: not even that; all
             begin anew when a run is continued.
     """
-    wrapper: Callable[[Env], Env]
-    wrapper = {SNAPSHOT: _itself, REPLAY: Journal, BARRIER: FromStart, RESET: Unkept}[strategy]
-    return lambda: wrapper(make_env())
-
-
-def _itself(env: Env) -> Env:
-    return env
+    kinds: dict[str, MakeEnv] = {
+        SNAPSHOT: make_env,
+        REPLAY: lambda: Journal(make_env()),
+        BARRIER: lambda: FromStart(make_env),
+        RESET: lambda: Unkept(make_env()),
+    }
+    return kinds[strategy]
 
 
 class Journal(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -87,11 +87,12 @@ class FromStart(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Remembers the seed of a reset, as long as no step has followed it.
 
     Args:
-        env: The environment.
+        make_env: Makes the environment.
     """
 
-    def __init__(self, env: Env) -> None:
-        super().__init__(env)
+    def __init__(self, make_env: MakeEnv) -> None:
+        super().__init__(make_env())
+        self._make_env = make_env
         self._seed: int | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
@@ -109,12 +110,14 @@ class FromStart(gymnasium.Wrapper[Any, Any, Any, Any]):
         return {"seed": self._seed}
 
     def restore_checkpoint_state(self, state: dict[str, Any]) -> None:
-        """Reset with the same seed; the environment must be a fresh one."""
+        """Reset a fresh environment with the same seed: a second reset may not be as the first."""
         if state["seed"] is None:
             raise StateMismatch(
                 "the checkpoint was taken in the middle of an episode that cannot be repeated",
                 "one taken where the environments began anew",
             )
+        self.env.close()
+        self.env = self._make_env()
         self.reset(seed=state["seed"])
 
 

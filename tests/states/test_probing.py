@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from rl_lab.states import decode, encode, strategies
+from rl_lab.states import StateMismatch, decode, encode, strategies
 from rl_lab.states.probing import Verdict, probe
 
 
@@ -129,6 +129,19 @@ def test_the_probe_leaves_the_random_streams_alone() -> None:
     before = random.getstate(), np.random.get_state()[1].tolist()
     assert probe(fakes.Countdown) == Verdict("snapshot", True, ())
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
+def test_what_begins_anew_begins_in_a_fresh_environment() -> None:
+    make = strategies.prepared(Worn, strategies.BARRIER)
+    one, two = make(), make()
+    one.reset(seed=7)
+    two.reset(seed=8)  # what `learn` does before anything is restored
+    arrays: dict[str, np.ndarray] = {}
+    decode(encode(one, arrays, "env"), arrays, two)
+    for _ in range(3):
+        assert one.step(1)[1] == two.step(1)[1]
+    with pytest.raises(StateMismatch, match="middle of an episode"):
+        decode(encode(one, arrays, "env"), arrays, two)
 
 
 def test_a_replayed_episode_goes_on() -> None:

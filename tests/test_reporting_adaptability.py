@@ -9,6 +9,7 @@ import fake_evaluation as fake
 import pytest
 from report_pages import ends, report, rows, shows
 
+from rl_lab.comparison import card
 from rl_lab.reporting import parts, stored
 
 
@@ -184,3 +185,12 @@ def test_every_shift_has_its_curve_and_two_at_once_their_grid(folder: Path) -> N
     near, far = rows(page, "grid-0")
     assert [float(row["0.25"][0]["data-value"] or 0) for row in (near, far)] == [0.25, 0.75]
     assert "Score along gravity" in page.all("section", id="adaptability")[0][1]
+
+
+def test_the_card_of_the_comparison_stands_in_the_report(folder: Path) -> None:
+    scores = build(folder)
+    scores["contestants"][0] |= {"drift": None, "adaptation": [{"reason": "its runs are gone"}]}
+    fake.write(folder, scores)
+    (text,) = [text for _, text in report(folder).all("pre", **{"class": "command card"})]
+    assert text == " ".join(card.card_text(scores["contestants"][0]).split("\n", 1)[1].split())
+    assert "its runs are gone" in text

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rl_lab.comparison import card
 from rl_lab.reporting import lines, tables, text
 from rl_lab.reporting.arranging import Line, arranged, size_of
 from rl_lab.reporting.figures import Figure, Missing, distinct, looks, short
@@ -58,7 +59,7 @@ def generalisation(evaluation: Evaluation) -> Table | None:
     scores = [block(b, "scores") for b in blocks]
     cells += [intervals([block(s, key) for s in scores], whys, 2) for key in _SETS]
     cells += [
-        intervals([block(b, key) for b in blocks], tables.whys(blocks, key, whys), None, sign=True)
+        intervals([block(b, key) for b in blocks], tables.whys(blocks, key, whys), 2, sign=True)
         for key in _GAPS
     ]
     columns = [
@@ -112,8 +113,16 @@ def drift(evaluation: Evaluation) -> Table | None:
             for key in _DRIFT
         ),
         *(intervals([block(s, key) for s in survival], whys, 2) for key in ("drift", "no_drift")),
-        intervals([block(a, "detection_rate") for a in alarms], unseen, 2),
-        intervals([block(a, "false_alarm_rate") for a in alarms], unseen, 2),
+        intervals(
+            [block(a, "detection_rate") for a in alarms],
+            tables.whys(alarms, "detection_rate", unseen),
+            2,
+        ),
+        intervals(
+            [block(a, "false_alarm_rate") for a in alarms],
+            tables.whys(alarms, "false_alarm_rate", unseen),
+            2,
+        ),
         _numbers(alarms, "delay_steps", text.count, unseen),
     ]
     columns = [
@@ -126,7 +135,7 @@ def drift(evaluation: Evaluation) -> Table | None:
         Column("delay", "median, steps", stored="steps"),
     ]
     first = next(b for b in blocks if b)
-    caption = f"Drift: {first.get('shift', 'a shift')} up to {first.get('delta', '?')}"
+    caption = f"Drift: {first.get('shift', 'a shift')} up to {first.get('delta', math.nan):g}"
     schedule = block(first, "schedule").get("kind")
     return table(
         "drift",
@@ -146,6 +155,19 @@ def _numbers(
     return [
         number(b.get(key), show, reason(b, key) if b else why) for b, why in _with(blocks, whys)
     ]
+
+
+def cards(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Contestant and its adaptability card as text, where there is more to tell than robustness."""
+    found = [c for c in evaluation.contestants if card.has_card(c)]
+    return [(str(c.get("name")), _card(c)) for c in found]
+
+
+def _card(contestant: Data) -> str:
+    try:
+        return card.card_text(contestant).split("\n", 1)[1]
+    except (KeyError, TypeError, IndexError) as error:
+        return f"missing: scores.json lacks a part of it ({error})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,9 +214,9 @@ def adaptation(evaluation: Evaluation) -> list[Table]:
             Column("steps to recover", "median over seeds"),
             Column("time", "of learning on", stored="s"),
         ]
-        caption = (
-            f"Continued learning in {world}, {block(blocks[0], 'cost').get('steps', '?')} steps"
-        )
+        steps = block(blocks[0], "cost").get("steps")
+        budget = "" if steps is None else f", {text.count(steps)} steps"
+        caption = f"Continued learning in {world}{budget}"
         found.append(table(f"adaptation-{place}", caption, columns, tables.transposed(cells)))
     return found
 

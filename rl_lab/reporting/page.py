@@ -13,7 +13,16 @@ import jinja2
 from markupsafe import Markup
 
 from rl_lab import files, paths
-from rl_lab.reporting import adaptability, conformance, downloads, facts, parts, playing, stored
+from rl_lab.reporting import (
+    adaptability,
+    conformance,
+    downloads,
+    facts,
+    parts,
+    playing,
+    shift_figures,
+    stored,
+)
 from rl_lab.reporting.stored import Evaluation
 
 _HERE = Path(__file__).resolve().parent
@@ -114,8 +123,10 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "figures": figures,
         # In the shifted world, and at home.
         "adapted_pairs": list(zip(curves[::2], curves[1::2], strict=True)),
+        "grids": list(shift_figures.grids(evaluation).values()),
         "adaptation_tables": adaptability.adaptation(evaluation),
         "tables": parts.tables(evaluation),
+        "cards": adaptability.cards(evaluation),
         "beyond": {
             key: adaptability.reasons(evaluation, key)
             for key in ("generalisation", "drift", "adaptation")

@@ -14,6 +14,7 @@ from rl_lab.reporting.stored import Data, Evaluation, block, reason
 from rl_lab.reporting.tables import Column, Table, intervals, table, words
 
 _MARGIN = 0.03
+_LONGEST_LABEL = 54
 
 
 def further(evaluation: Evaluation) -> dict[str, Figure]:
@@ -91,11 +92,17 @@ def _axes(curve: Data, series: list[Series]) -> Axes:
         (min(values) - _MARGIN, max(values) + _MARGIN),
         lines.span(series, also=(0.0, 1.0)),
         ticks,
-        f"magnitude, with {curve.get('parameter') or 'the parameter'}{unit} below",
+        _label(str(curve.get("parameter") or "the parameter"), unit),
         "score",
         references=((0.0, "random"), (1.0, "solved")),
     )
     return dataclasses.replace(axes, size=size_of(series))
+
+
+def _label(parameter: str, unit: str) -> str:
+    """What is counted along; without its unit where that would not fit."""
+    whole = f"magnitude, with {parameter}{unit} below"
+    return whole if len(whole) <= _LONGEST_LABEL else f"magnitude, with {parameter} below"
 
 
 def grids(evaluation: Evaluation) -> dict[str, Table]:

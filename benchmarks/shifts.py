@@ -42,7 +42,7 @@ CASES = (
 
 def entrants(environment: str, folder: Path) -> list[Entrant]:
     """Three untrained policies."""
-    training = Training(1, 1, False, False, 1, 0, 1, None, None, False)
+    training = Training(1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None)
     recipe = EnvironmentRecipe(environment, {}, (), None)
     made = []
     for seed in range(3):

@@ -2,9 +2,9 @@
 
 `benchmarks/training.py [CASE ...]`: interleaved rounds, medians, ratios; one thread. Steps per
 second are per second of processor time, which a busy machine moves least, and are counted from the
-second update on, so that compilation is left out; the time to the first update is wall clock, with a
-filled cache for numba (which keeps compiled code on disk) and an empty one for JAX (which does not).
-SBX needs the extra `bench`.
+second update on, so that compilation is left out; the time to the first update is wall clock, with
+a filled cache for numba (which keeps compiled code on disk) and an empty one for JAX (which does
+not). SBX needs the extra `bench`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB := $(BIN)/rl-lab
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-shifts parity anchors results clean
+.PHONY: install demo test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-shifts parity anchors results test-scale bench-scale clean
 
 install: $(STAMP)
 
@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[box2d,mujoco,video,figures,fast,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[box2d,mujoco,video,figures,fast,tune,dev]"
 	touch $(STAMP)
 
 # The lab's main job on real input: train, freeze, evaluate, compare.
@@ -34,7 +34,12 @@ $(VENV)/.browser: $(STAMP)
 	touch $@
 
 test-slow: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not scale"
+
+# SLURM, Ray and PostgreSQL, installed and started on this machine by the tests (needs root).
+test-scale: install
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[slurm,ray,tune]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m scale tests/scale
 
 # Kill small trainings at 100 random instants, finish them, compare with uninterrupted ones: minutes.
 .PHONY: soak
@@ -73,6 +78,9 @@ parity: install
 # What a shift adds to an evaluation, as a ratio.
 bench-shifts: install
 	$(BIN)/python benchmarks/shifts.py
+# A simulated sweep of 10,000 finished runs; eight real short ones.
+bench-scale: install
+	$(BIN)/python benchmarks/scale.py
 
 # Measure the return of random play anew for every environment under conf/env.
 anchors: install

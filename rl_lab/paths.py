@@ -27,6 +27,7 @@ REPORT = "report.html"
 SUITE = "suite.json"
 RUN_EVALUATION = "evaluation"  # in a run: events with its final scores
 REPLAYS, REPLAYS_INDEX = "replays", "replays.json"
+JOBS = ".jobs"
 
 
 def conf_dir() -> Path:

@@ -27,7 +27,7 @@ PURE = {
 }
 CONTRACT = {"agent", "environments", "shifts", "spaces", "states", "wrappers"}
 PARTS = {"checkpoints", "drift", "episodes", "frozen_policy", "tracking"}
-VERBS = {"training", "freezing", "evaluation", "replay", "doctor", "listing"}
+VERBS = {"training", "freezing", "evaluation", "replay", "doctor", "listing", "search"}
 READING = {"comparison", "reporting"}
 LAYERS = [PURE, CONTRACT, PARTS, VERBS]
 
@@ -43,6 +43,7 @@ ALLOWED_OUTSIDE = {
 # Torch where weights live; onnx where graphs are checked and their operations counted.
 ALSO = {
     "training": {"torch"},
+    "search": {"optuna"},
     "freezing": {"torch", "onnx"},
     "evaluation": {"onnx"},
     "frozen_policy": {"onnx"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -256,6 +257,20 @@ def test_a_thousand_runs_are_all_shown(tmp_path: Path) -> None:
     shown = text(listing.table(found))
     assert len(found[0]) == 1000
     assert shown.count("ppo-1a2b3c4d") == 1000
+
+
+def test_thousands_of_rows_are_lines_as_the_table_has_them(tmp_path: Path) -> None:
+    for seed in range(3):
+        beat(run(tmp_path, seed), 1.0)
+    found = listing.rows(tmp_path)
+    few = text(listing.table(found), 120)
+    damaged = dataclasses.replace(found[0][0], environment="\x1b[2JEvil-v0", status="failed")
+    many = text(listing.table(([*found[0]] * 100 + [damaged], [], [])), 120)
+    assert many.count("ppo-1a2b3c4d") == 301
+    assert "\x1b" not in many
+    words = [line.split() for line in few.splitlines() if "ppo-1a2b3c4d" in line]
+    assert all(many.count(" ".join(row[:3])) for row in words)
+    assert [line.split() for line in many.splitlines()[2:5]] == words
 
 
 def test_listing_imports_nothing_heavy() -> None:

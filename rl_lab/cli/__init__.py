@@ -18,6 +18,7 @@ _VERBS = Path(__file__).with_name("verbs")
 # A person's order, first things first; a verb that is not named here still comes, at the end.
 _ORDER = (
     "train",
+    "tune",
     "freeze",
     "evaluate",
     "adapt",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,22 +32,78 @@ def compose(verb: str, words: Sequence[str], options: Options) -> dict[str, Any]
     Raises:
         BadInput: A key, a value or a choice is wrong; says which one was probably meant.
     """
-    with _hydra():
+    return Composer(verb, options).compose(words)
+
+
+class Composer:
+    """Composes one verb many times, reading the files of the same choices once.
+
+    Args:
+        verb: Whose configuration.
+        options: Say where the user's own files are.
+    """
+
+    def __init__(self, verb: str, options: Options) -> None:
+        self._verb, self._options = verb, options
+        self._chosen: dict[tuple[str, ...], DictConfig] = {}
+        self._known: set[str] = set()
+
+    def compose(self, words: Sequence[str]) -> dict[str, Any]:
+        """The resolved configuration as plain data, as `compose` gives it.
+
+        Raises:
+            BadInput: As `compose`.
+        """
+        with _hydra():
+            try:
+                config = self._composed(words)
+                if missing := sorted(OmegaConf.missing_keys(config)):
+                    raise BadInput(
+                        f"no value for {', '.join(missing)}", "a value", f"Give {missing[0]}=VALUE."
+                    )
+                plain = OmegaConf.to_container(config, resolve=True)
+                self._known = self._known or set(map(str, hydra_compose(self._verb)))
+            except (HydraException, OmegaConfBaseException) as error:
+                raise _explain(self._verb, words, error) from error
+            except (YAMLError, OSError, ValueError) as error:
+                raise _does_not_compose(error) from error
+        assert isinstance(plain, dict)
+        _require_keys(self._verb, set(map(str, plain)), self._known)
+        return {str(key): value for key, value in plain.items()}
+
+    def _composed(self, words: Sequence[str]) -> DictConfig:
+        """As Hydra composes it; what it made of the same choices before is not made again."""
+        first = self._first_plain_value(words)
+        overrides = [OverridesParser.create().parse_override(word) for word in words[first:]]
+        values = [o for o in overrides if not self._is_choice(o)]
+        choices = (*words[:first], *(o.input_line or "" for o in overrides if self._is_choice(o)))
+        if choices not in self._chosen:
+            self._chosen[choices] = self._hydra(choices)
+        config = copy.deepcopy(self._chosen[choices])
         try:
-            config = hydra_compose(verb, [*words, *_search_path(options.config_dir)])
-            if missing := sorted(OmegaConf.missing_keys(config)):
-                raise BadInput(
-                    f"no value for {', '.join(missing)}", "a value", f"Give {missing[0]}=VALUE."
-                )
-            plain = OmegaConf.to_container(config, resolve=True)
-            known = set(hydra_compose(verb))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise _explain(verb, words, error) from error
-        except (YAMLError, OSError, ValueError) as error:
-            raise _does_not_compose(error) from error
-    assert isinstance(plain, dict)
-    _require_keys(verb, set(map(str, plain)), set(map(str, known)))
-    return {str(key): value for key, value in plain.items()}
+            for override in values:
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+        except OmegaConfBaseException:
+            return self._hydra(words)  # says it better
+        return config
+
+    def _hydra(self, words: Sequence[str]) -> DictConfig:
+        return hydra_compose(self._verb, [*words, *_search_path(self._options.config_dir)])
+
+    def _first_plain_value(self, words: Sequence[str]) -> int:
+        """Where the words begin that choose files or change values, but add or remove nothing."""
+        for i in range(len(words), 0, -1):
+            override = OverridesParser.create().parse_override(words[i - 1])
+            if override.is_add() or override.is_force_add() or override.is_delete():
+                return i
+        return 0
+
+    def _is_choice(self, override: Override) -> bool:
+        """Whether the word chooses a file (or steers Hydra itself)."""
+        key = override.key_or_group
+        roots = [paths.conf_dir(), *filter(None, [self._options.config_dir])]
+        chooses = any((root / key).is_dir() for root in roots)
+        return chooses or override.package is not None or key.partition(".")[0] == "hydra"
 
 
 def _require_keys(verb: str, found: set[str], known: set[str]) -> None:

@@ -24,8 +24,8 @@ _AGENT_FACTS = ("_target_", "name", "action_spaces", "settings", "twin")
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """One run of a sweep.
+class Planned:
+    """One run as asked for.
 
     Attributes:
         words: The overrides that name it.
@@ -37,65 +37,104 @@ class Job:
     plan: RunPlan
     agent: Mapping[str, Any]
 
-    @property
-    def name(self) -> str:
-        """Short name for tables."""
-        return f"{self.plan.environment.id} {self.plan.folder.parent.name} seed {self.plan.seed}"
 
-
-def plan(words: Sequence[str], options: Options) -> Job:
+def plan(words: Sequence[str], options: Options) -> Planned:
     """Check one training's words and say what they mean.
 
     Raises:
         BadInput: Anything about them is wrong.
     """
-    _require_tuned_file(words, options)
-    _require_one_id(words)
-    command = shlex.join(["rl-lab", "train", *words])
-    words = [_free_key(word) for word in with_registered_environment(words, options)]
-    data = config.compose("train", words, options)
-    if tuned := _tuned_of_twin(words, data, options):
-        words = [*words, tuned]
-        data = config.compose("train", words, options)
-    recipe, anchors, imports = environment(data["env"])
-    world = _world(data["training"], recipe, options)
-    training = _training(data["training"])
-    seed = typed.value(data["seed"], int, "seed")
-    seeding.training_seed(seed)
-    threads = typed.value(data["threads"], int, "threads")
-    typed.positive(threads, "threads")
-    agent = {**data["agent"], "settings": _settings(data, words, options)}
-    _require_legal(recipe, imports, agent, world)
-    callbacks = callback_choice.build(data["callback"])
-    code = _recipe_hash(recipe, agent, training, threads, data["callback"], world)
-    resolved = {**data, "agent": agent}
-    resolved["training"] = {**data["training"], **dataclasses.asdict(training)}
-    output = typed.folder(data["output"], "output")
-    label = str(data["env"].get("name") or recipe.id)
-    recipe_folder = paths.recipe_folder(output, label, agent["name"], code)
-    run = RunPlan(
-        folder=paths.run_folder(recipe_folder, seed),
-        environment=recipe,
-        world=world,
-        anchors=anchors,
-        imports=imports,
-        agent=agent["name"],
-        settings=str(agent["settings"]),
-        training=training,
-        seed=seed,
-        recipe_hash=code,
-        checkpoint=_checkpoint(data["checkpoint"], training.steps),
-        answer_within_s=typed.value(data["answer_within_s"], float, "answer_within_s"),
-        config=resolved,
-        config_text=config.to_yaml(resolved),
-        tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
-        threads=threads,
-        command=command,
-        snapshots=typed.value(data["snapshots"], bool, "snapshots"),
-        callbacks=callbacks,
-        monitoring=monitoring(data["monitoring"]),
-    )
-    return Job(tuple(words), run, agent)
+    return Planner(options).plan(words)
+
+
+class Planner:
+    """Plans many trainings, looking at each file and each environment once.
+
+    Args:
+        options: Say where the user's own files are.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._composer = config.Composer("train", options)
+        self._legal: set[str] = set()
+
+    def plan(self, words: Sequence[str]) -> Planned:
+        """Check one training's words and say what they mean.
+
+        Raises:
+            BadInput: Anything about them is wrong.
+        """
+        command = shlex.join(["rl-lab", "train", *words])
+        words = self._readable(words)
+        data = self._composer.compose(words)
+        if tuned := _tuned_of_twin(words, data, self._options):
+            words = [*words, tuned]
+            data = self._composer.compose(words)
+        return self._planned(words, data, command)
+
+    def _readable(self, words: Sequence[str]) -> list[str]:
+        _require_tuned_file(words, self._options)
+        _require_one_id(words)
+        return [_free_key(word) for word in with_registered_environment(words, self._options)]
+
+    def differ_in_seed_alone(self, one: Sequence[str], two: Sequence[str]) -> bool:
+        """Whether two trainings are of one recipe, and the seed steers nothing else of theirs."""
+        datas = [self._composer.compose(self._readable(words)) for words in (one, two)]
+        return {**datas[0], "seed": None} == {**datas[1], "seed": None}
+
+    def _planned(self, words: Sequence[str], data: Mapping[str, Any], command: str) -> Planned:
+        recipe, anchors, imports = environment(data["env"])
+        world = _world(data["training"], recipe, self._options)
+        training = _training(data["training"])
+        seed = typed.value(data["seed"], int, "seed")
+        seeding.training_seed(seed)
+        threads = typed.value(data["threads"], int, "threads")
+        typed.positive(threads, "threads")
+        agent = {**data["agent"], "settings": _settings(data, words, self._options, self._composer)}
+        self._require_legal(recipe, imports, agent, world)
+        callbacks = callback_choice.build(data["callback"])
+        code = _recipe_hash(recipe, agent, training, threads, data["callback"], world)
+        resolved = {**data, "agent": agent}
+        resolved["training"] = {**data["training"], **dataclasses.asdict(training)}
+        output = typed.folder(data["output"], "output")
+        label = str(data["env"].get("name") or recipe.id)
+        recipe_folder = paths.recipe_folder(output, label, agent["name"], code)
+        run = RunPlan(
+            folder=paths.run_folder(recipe_folder, seed),
+            environment=recipe,
+            world=world,
+            anchors=anchors,
+            imports=imports,
+            agent=agent["name"],
+            settings=str(agent["settings"]),
+            training=training,
+            seed=seed,
+            recipe_hash=code,
+            checkpoint=_checkpoint(data["checkpoint"], training.steps),
+            answer_within_s=typed.value(data["answer_within_s"], float, "answer_within_s"),
+            config=resolved,
+            config_text=config.to_yaml(resolved),
+            tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
+            threads=threads,
+            command=command,
+            snapshots=typed.value(data["snapshots"], bool, "snapshots"),
+            callbacks=callbacks,
+            monitoring=monitoring(data["monitoring"]),
+        )
+        return Planned(tuple(words), run, agent)
+
+    def _require_legal(
+        self,
+        recipe: EnvironmentRecipe,
+        imports: tuple[str, ...],
+        agent: Mapping[str, Any],
+        world: World,
+    ) -> None:
+        key = repr((recipe, imports, agent["name"], agent["action_spaces"], world))
+        if key not in self._legal:
+            _require_legal(recipe, imports, agent, world)
+            self._legal.add(key)
 
 
 def monitoring(data: Mapping[str, Any]) -> Settings:
@@ -144,7 +183,9 @@ def _canonical(data: Any) -> Any:
     return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
-def _settings(data: Mapping[str, Any], words: Sequence[str], options: Options) -> str:
+def _settings(
+    data: Mapping[str, Any], words: Sequence[str], options: Options, composer: config.Composer
+) -> str:
     """Where the hyperparameters come from, and what the command or an experiment changed."""
     agent = data["agent"]
     chosen = [w for w in words if w.startswith(("env=", "env.id=", "agent=", "tuned="))]
@@ -153,7 +194,7 @@ def _settings(data: Mapping[str, Any], words: Sequence[str], options: Options) -
         chosen += [f"env={data['env']['id']}"] if known else []
     if not any(word.startswith("agent=") for word in chosen):
         chosen.append(f"agent={agent['name']}")
-    base = config.compose("train", chosen, options)
+    base = composer.compose(chosen)
     changed = [
         f"{key}={value}"
         for section in ("agent", "training")
@@ -174,9 +215,12 @@ def _tuned_of_twin(words: Sequence[str], data: Mapping[str, Any], options: Optio
     return f"tuned={other}"
 
 
+_FREE = ("env.kwargs.", "env.kwargs=", "launcher.options.", "launcher.options=")
+
+
 def _free_key(word: str) -> str:
-    """Constructor arguments are the environment's: any key may be given, without a plus."""
-    return f"++{word}" if word.startswith(("env.kwargs.", "env.kwargs=")) else word
+    """Constructor arguments and sbatch's options are not ours: any may be given, without a plus."""
+    return f"++{word}" if word.startswith(_FREE) else word
 
 
 def _require_one_id(words: Sequence[str]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,31 @@ def build(kind: type[T], data: Mapping[str, Any], where: str) -> T:
         if name not in data:
             raise BadInput(f"'{where}.{name}' is missing", _names(hints[name]))
     return kind(**{name: value(data[name], hints[name], f"{where}.{name}") for name in names})
+
+
+def require_keywords(
+    factory: Callable[..., Any], data: Mapping[str, Any], where: str, besides: Sequence[str]
+) -> None:
+    """Check that a section's keys are the keywords of what it configures.
+
+    Args:
+        factory: What takes them.
+        data: The section.
+        where: The section's name, for messages.
+        besides: Keywords that come from elsewhere.
+
+    Raises:
+        BadInput: A key is unknown or missing.
+    """
+    names = [name for name in inspect.signature(factory).parameters if name not in besides]
+    for key in data:
+        if key not in names:
+            raise BadInput(
+                f"unknown key '{where}.{key}'", f"one of {', '.join(names)}", closest(key, names)
+            )
+    for name in names:
+        if name not in data:
+            raise BadInput(f"'{where}.{name}' is missing", "a value", f"Give {where}.{name}=VALUE.")
 
 
 def value(given: Any, kind: Any, key: str) -> Any:
@@ -109,3 +135,14 @@ def positive(given: float, key: str) -> None:
     """
     if given <= 0:
         raise BadInput(f"{key}={given}", "a number above 0", "Choose a larger value.")
+
+
+def positive_int(given: Any, key: str) -> int:
+    """A whole number above zero.
+
+    Raises:
+        BadInput: It is something else.
+    """
+    number: int = value(given, int, key)
+    positive(number, key)
+    return number

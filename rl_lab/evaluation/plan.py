@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -134,11 +135,18 @@ def entrants(folders: Sequence[Path]) -> tuple[list[Entrant], list[Failure]]:
 
 def _read_cards(folders: Sequence[Path]) -> tuple[list[tuple[Path, Card]], list[Failure]]:
     cards, damaged = [], []
-    for folder in folders:
-        try:
-            cards.append((folder, frozen_policy.read_card(folder)))
-        except BadInput as error:
-            damaged.append(Failure(str(folder), -1, str(error)))
+    # All cards are kept: looking for garbage among thousands of them would take a second.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        for folder in folders:
+            try:
+                cards.append((folder, frozen_policy.read_card(folder)))
+            except BadInput as error:
+                damaged.append(Failure(str(folder), -1, str(error)))
+    finally:
+        if collects:
+            gc.enable()
     return cards, damaged
 
 
@@ -267,16 +275,17 @@ def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant], step_limit
     versions of what simulates and decides.
     """
     hashes = {(e.contestant, e.training_seed): e.card.onnx_sha256 for e in contestants}
-    data: list[Any] = [
-        [
-            t.contestant,
-            t.training_seed,
-            hashes[t.contestant, t.training_seed],
-            t.context.to_data(),
-            list(t.evaluation_seeds),
-        ]
-        for t in work
-    ]
+    contexts: dict[tuple[str, int], list[Any]] = {}
+    for t in work:
+        faced = (id(t.context), t.evaluation_seeds)
+        contexts.setdefault((t.contestant, t.training_seed), []).append(faced)
+    # Thousands of policies face the same contexts; those are turned into text once.
+    plain = {key: c.to_data() for key, c in {id(t.context): t.context for t in work}.items()}
+    texts = {
+        faced: files.canonical_hash([[plain[key], seeds] for key, seeds in faced])
+        for faced in set(map(tuple, contexts.values()))
+    }
+    data = [[*who, hashes[who], texts[tuple(faced)]] for who, faced in contexts.items()]
     installed = provenance.versions()
     engine = [installed.get(p) for p in ("gymnasium", "mujoco", "box2d", "onnxruntime", "numpy")]
     environment = contestants[0].card.environment

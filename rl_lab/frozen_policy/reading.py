@@ -24,7 +24,8 @@ _CONTAINERS = 500_000
 _TEXTS = 100_000
 _DIGITS = 20  # of a 64-bit integer, with its sign
 # No number without one of these is infinite; the check of each costs as much as reading it.
-_MAY_OVERFLOW = re.compile(r"\d[eE]\+?\d{3}|\d{200}")
+# (Digits are counted from their first one, or long numbers would be searched again and again.)
+_MAY_OVERFLOW = (re.compile(r"[eE]\+?[0-9]{3}"), re.compile(r"(?<![0-9])[0-9]{200}"))
 _COPY = "Copy the folder (cp -rL) and load the copy."
 
 
@@ -97,26 +98,32 @@ def parse_json(data: bytes) -> Any:
     """
     try:
         text = data.decode()
-        _require_shallow(text)
+        outside = _outside_texts(text)
+        _require_shallow(outside)
+        may_overflow = any(pattern.search(outside) for pattern in _MAY_OVERFLOW)
         return json.loads(
             text,
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
             parse_int=_integer,
-            parse_float=_finite if _MAY_OVERFLOW.search(text) else None,
+            parse_float=_finite if may_overflow else None,
         )
     except (ValueError, RecursionError) as error:
         raise refused(Rule.JSON, f"it is not strict JSON: {reason(error)}") from error
 
 
-def _require_shallow(text: str) -> None:
+def _outside_texts(text: str) -> str:
+    """JSON without what stands between quotes."""
     if text.count("[") + text.count("{") > _CONTAINERS or text.count('"') > 2 * _TEXTS:
         raise ValueError(f"more than {_CONTAINERS} lists and objects or {_TEXTS} texts")
     # Escapes go first, then every second piece between quotes is inside a text.
-    outside = "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
+    return "".join(text.replace("\\\\", "").replace('\\"', "").split('"')[::2])
+
+
+def _require_shallow(outside: str) -> None:
     depth = 0
-    for bracket in re.finditer(r"[\[\]{}]", outside):
-        depth += 1 if bracket[0] in "[{" else -1
+    for bracket in re.findall(r"[\[\]{}]", outside):
+        depth += 1 if bracket in "[{" else -1
         if depth > _DEPTH:
             raise ValueError(f"nested deeper than {_DEPTH}")
 

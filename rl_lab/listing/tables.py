@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +36,7 @@ _COLOURS = {
     UNREADABLE: "red",
 }
 _NOTE_WIDTH = 200
+_FOLDED_ROWS = 200  # of a table that is laid out to the width of the terminal
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 _PREFIXES = (("G", 1e9), ("M", 1e6), ("k", 1e4))
 
@@ -69,22 +72,65 @@ def _running_first(found: Rows) -> Rows:
 
 
 def _runs(found: list[RunRow]) -> Group:
-    numbers = ["seed", "steps", "steps/s", "return", "left", "age"]
-    made = _table("runs", ["status", "environment", "agent"], numbers, [])
-    for run in found:
-        cells = [run.environment, run.agent, _seed(run.seed), _steps(run)]
-        cells += [_count(run.steps_per_second), _plain(run.episode_return)]
-        cells += [_duration(run.left_s), _duration(run.age_s)]
-        made.add_row(Text(run.status, _COLOURS.get(run.status, "")), *map(Text, cells))
+    left = ["status", "environment", "agent"]
+    right = ["seed", "steps", "steps/s", "return", "left", "age"]
+    rows = [(run.status, *_run_cells(run)) for run in found]
+    made: RenderableType
+    if len(rows) > _FOLDED_ROWS:
+        made = _Lines("runs", left, right, rows)
+    else:
+        made = _table("runs", left, right, [])
+        for status, *cells in rows:
+            made.add_row(Text(status, _COLOURS.get(status, "")), *map(Text, cells))
     return Group(made, "", *(Text(line, overflow="fold") for line in _places_and_notes(found)))
+
+
+def _run_cells(run: RunRow) -> list[str]:
+    cells = [run.environment, run.agent, _seed(run.seed), _steps(run)]
+    cells += [_count(run.steps_per_second), _plain(run.episode_return)]
+    return [*cells, _duration(run.left_s), _duration(run.age_s)]
+
+
+class _Lines:
+    """A table of thousands of rows, which rich's own would take seconds to lay out.
+
+    Args:
+        title: Stands above it.
+        left: Headings of columns whose cells begin at the left; the first gives a line its colour.
+        right: Headings of the columns after them, whose cells end at the right.
+        rows: The cells.
+    """
+
+    def __init__(
+        self, title: str, left: list[str], right: list[str], rows: list[tuple[str, ...]]
+    ) -> None:
+        self._title, self._headings, self._rows = title, [*left, *right], rows
+        widths = [max(map(len, column)) for column in zip(self._headings, *rows, strict=True)]
+        sides = "<" * len(left) + ">" * len(right)
+        self._layout = " ".join(f"{{:{s}{w}}}" for s, w in zip(sides, widths, strict=True))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        styles = {name: console.get_style(colour) for name, colour in _COLOURS.items()}
+        yield Segment(f"{self._title}\n", console.get_style("italic"))
+        yield Segment(f"{self._layout.format(*self._headings)}\n", console.get_style("bold"))
+        for row in self._rows:
+            line = self._layout.format(*map(_printable, row))
+            yield Segment(line[: len(row[0])], styles.get(row[0]))
+            yield Segment(f"{line[len(row[0]) :].rstrip()}\n")
+
+
+def _printable(text: str) -> str:
+    """Without what could steer the terminal; a table of rich's sees to that itself."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _places_and_notes(found: list[RunRow]) -> list[str]:
     """Where the runs are (a column of folders would squeeze the others), and what went wrong."""
-    usual = sorted({root for run in found if (root := _usual_root(run))})
-    lines = [f"in {_shown(root)}/ENVIRONMENT/AGENT/seed_SEED" for root in usual]
-    for run in found:
-        if run.note or _usual_root(run) is None:
+    roots = [_usual_root(run) for run in found]
+    usual = sorted({root for root in roots if root is not None})
+    lines = [f"in {_shown(Path(root))}/ENVIRONMENT/AGENT/seed_SEED" for root in usual]
+    for run, root in zip(found, roots, strict=True):
+        if run.note or root is None:
             what = run.note or f"{run.environment} {run.agent} seed {_seed(run.seed)}"
             lines.append(f"{_shown(run.folder)}: {_one_line(what)}")
     return lines
@@ -94,10 +140,10 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:_NOTE_WIDTH]
 
 
-def _usual_root(run: RunRow) -> Path | None:
-    place = Path(paths.file_name(run.environment), run.agent, f"seed_{run.seed}")
-    root = run.folder.parents[2] if len(run.folder.parents) > 2 else None
-    return root if root is not None and root / place == run.folder else None
+def _usual_root(run: RunRow) -> str | None:
+    end = os.path.join("", paths.file_name(run.environment), run.agent, f"seed_{run.seed}")
+    folder = os.fspath(run.folder)
+    return folder[: -len(end) - 1] or "." if folder.endswith(os.sep + end) else None
 
 
 def _policies(found: list[PolicyRow]) -> Table:

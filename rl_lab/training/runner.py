@@ -7,6 +7,7 @@ import dataclasses
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +22,8 @@ from rl_lab.states import strategies
 from rl_lab.training import crash, starting, watching
 from rl_lab.training.plan import RunPlan
 from rl_lab.training.recorder import Freeze, Recorder
+
+_SAME_REQUEST_S = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,15 +129,24 @@ class Stoppable(Protocol):
 
 @contextlib.contextmanager
 def stop_on_signal(recorder: Stoppable, on_stop: Callable[[], None]) -> Iterator[None]:
-    """The first signal asks for a stop at the next boundary, a second one stops at once."""
+    """The first signal asks for a stop at the next boundary, a later one stops at once.
+
+    A cluster sends SIGTERM to every process of a job, and a launcher hands it on: within a second
+    both are one request.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    asked = 0.0
+
     def handler(number: int, frame: object) -> None:
+        nonlocal asked
         if recorder.stopped:
-            raise KeyboardInterrupt
-        recorder.stopped = True
+            if number != signal.SIGTERM or time.monotonic() - asked > _SAME_REQUEST_S:
+                raise KeyboardInterrupt
+            return
+        recorder.stopped, asked = True, time.monotonic()
         on_stop()
 
     numbers = [signal.SIGINT, signal.SIGTERM]

@@ -58,6 +58,9 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> 
         ("train agent=null", "does not compose"),
         ("train =3", "rl-lab"),
         ("train -m seed=0,1 launcher.jobs=0", "launcher.jobs=0"),
+        ("train -m seed=0,1 launcher.block=0", "launcher.block=0"),
+        ("train -m seed=0,1 launcher=slrm", "Did you mean 'slurm'?"),
+        ("train -m seed=0,1 launcher.blok=2", "Did you mean 'launcher.block'?"),
         ("train agent=dqn env=Pendulum-v1", "dqn cannot act in Pendulum-v1"),
         ("train agent=sac env=CartPole-v1", "sac cannot act in CartPole-v1"),
         ("train env=CartPole-v1 +env.kwargs.gravty=3", "cannot be made"),
@@ -85,6 +88,34 @@ def test_one_line_and_nothing_done(
 ) -> None:
     assert said in complaint(words, capsys)
     assert list(empty_folder.iterdir()) == []
+
+
+def sweep_complaint(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert cli.main(f"train -m seed=0,1 debug=smoke {words}".split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_no_slurm_commands_on_this_machine(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, empty_folder: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(empty_folder))
+    assert "this machine has no sbatch" in sweep_complaint("launcher=slurm", capsys)
+
+
+def test_an_unreachable_ray_cluster(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    words = "launcher=ray launcher.address=127.0.0.1:9"
+    assert "no Ray cluster answers at" in sweep_complaint(words, capsys)
+
+
+def test_a_launcher_without_its_extra_gives_the_install_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert 'pip install "rl-lab[ray]"' in sweep_complaint("launcher=ray", capsys)
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:

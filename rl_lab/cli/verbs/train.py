@@ -25,27 +25,28 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rl_lab import paths, provenance, runs
-from rl_lab.cli import config, launching, planning, progress, typed
+from rl_lab import paths, runs
+from rl_lab.cli import config, launching, live, planning, progress, sweeping
 from rl_lab.cli.options import Options
-from rl_lab.cli.planning import Job
-from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
+from rl_lab.cli.planning import Planned
+from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 
 
 def run(options: Options, words: list[str]) -> int:
     """Train; returns the exit code."""
     combinations = config.expand(words, options.multirun)
-    jobs = [planning.plan(combination, options) for combination in combinations]
     if options.show_config:
-        print("\n".join(job.plan.config_text for job in jobs), end="")
+        planner = planning.Planner(options)
+        print("\n".join(planner.plan(some).plan.config_text for some in combinations), end="")
         return EXIT_DONE
-    paths.require_writable(jobs[0].plan.folder)
     if options.multirun:
-        return _sweep(jobs, options)
-    return _single(jobs[0])
+        return _sweep(sweeping.plan(combinations, options))
+    planned = planning.plan(combinations[0], options)
+    paths.require_writable(planned.plan.folder)
+    return _single(planned)
 
 
-def _single(job: Job) -> int:
+def _single(job: Planned) -> int:
     plan = job.plan
     if runs.status(plan.folder) == runs.COMPLETE:
         print(f"complete already: {plan.folder}")
@@ -75,7 +76,7 @@ def _on_stop() -> None:
     print("stopping at the next update; another Ctrl-C stops at once", file=sys.stderr)
 
 
-def _tell(job: Job) -> None:
+def _tell(job: Planned) -> None:
     card = runs.read(job.plan.folder)
     rate = card["steps"] / card["seconds"] if card["seconds"] else float("nan")
     asked = job.plan.training.steps
@@ -99,42 +100,27 @@ def _next(folder: Path, imports: Sequence[str]) -> str:
     return shlex.join([*words, *([f"imports=[{','.join(imports)}]"] if imports else [])])
 
 
-def _sweep(jobs: Sequence[Job], options: Options) -> int:
-    _require_distinct(jobs)
-    missing = [job for job in jobs if runs.status(job.plan.folder) != runs.COMPLETE]
+def _sweep(sweep: sweeping.Sweep) -> int:
+    jobs, missing = sweep.jobs, sweep.missing
     print(f"{len(jobs)} runs, {len(jobs) - len(missing)} complete already")
     if not missing:
         return EXIT_DONE
-    launcher = missing[0].plan.config["launcher"]
-    at_once = typed.value(launcher["jobs"], int | None, "launcher.jobs")
-    at_once = provenance.available_cores() if at_once is None else at_once
-    typed.positive(at_once, "launcher.jobs")
-    flags = ["--config-dir", str(options.config_dir)] if options.config_dir else []
-    finished = progress.of_sweep(missing, launching.Local(at_once, flags))
-    return _summary(finished, len(missing))
+    paths.require_writable(missing[0].folder)
+    launcher = launching.make(sweep.launcher, sweep.output / paths.JOBS)
+    finished = live.run(missing, launcher)
+    return _summary(finished, sweep)
 
 
-def _require_distinct(jobs: Sequence[Job]) -> None:
-    seen: dict[object, Job] = {}
-    for job in jobs:
-        other = seen.setdefault(job.plan.folder, job)
-        if other is not job:
-            raise BadInput(
-                f"{' '.join(job.words)} and {' '.join(other.words)} are the same run",
-                "combinations that differ",
-                "Take the repeated value out of the sweep.",
-            )
-
-
-def _summary(finished: Sequence[launching.Finished], asked: int) -> int:
+def _summary(finished: Sequence[launching.Finished], sweep: sweeping.Sweep) -> int:
+    asked = len(sweep.missing)
     bad = [done for done in finished if done.status == "failed"]
     stopped = asked - len(finished) + sum(d.status == "interrupted" for d in finished)
     print(f"{len(finished) - len(bad)} of {asked} jobs done" if not stopped else "stopped")
     for done in bad:
-        print(f"failed: {done.job.name}: {done.reason()} (log: {done.log})", file=sys.stderr)
-    plans = [done.job.plan for done in finished if done.status == "complete"]
-    for folder in sorted({plan.folder.parent.parent for plan in plans}):
-        print(f"next: {_next(folder, plans[0].imports)}")
+        print(f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr)
+    folders = {done.job.folder.parent.parent for done in finished if done.status == "complete"}
+    for folder in sorted(folders):
+        print(f"next: {_next(folder, sweep.imports)}")
     if stopped:
         return EXIT_INTERRUPTED
     return EXIT_FAILED if bad else EXIT_DONE

@@ -1,0 +1,93 @@
+"""A job, how it ended, and what a launcher is."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One command for a launcher.
+
+    Attributes:
+        words: The command after `rl-lab`.
+        folder: Where its heartbeat appears.
+        log: What it prints is added here.
+        name: For tables.
+        threads: CPU threads it computes with.
+        steps: Its budget in environment steps; None where it counts none.
+        preload: Modules that it will import, for blocks of jobs to share.
+    """
+
+    words: tuple[str, ...]
+    folder: Path
+    log: Path
+    name: str
+    threads: int
+    steps: int | None
+    preload: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A job that has ended.
+
+    Attributes:
+        job: Which.
+        code: Its exit code; negative where a signal ended it; None where nobody can say.
+        cause: Why there is no code.
+    """
+
+    job: Job
+    code: int | None
+    cause: str = ""
+
+    @property
+    def status(self) -> str:
+        """One word for tables."""
+        if self.code == EXIT_DONE:
+            return "complete"
+        # Asked to stop while it was still starting, a process dies of the signal itself.
+        stopped = (EXIT_INTERRUPTED, -signal.SIGTERM, -signal.SIGINT)
+        return "interrupted" if self.code in stopped else "failed"
+
+    def reason(self) -> str:
+        """The last line of the log that explains anything, or how the process ended."""
+        if self.code is None:
+            return self.cause
+        if self.code < 0:
+            return f"killed by signal {-self.code}"
+        try:
+            lines = self.job.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return f"exit code {self.code}"
+        # Ours are the lines that explain; anything else is just what was printed last.
+        said = [line for line in lines if line.startswith("rl-lab: ") and "warning" not in line]
+        return said[-1] if said else f"the process ended with exit code {self.code}"
+
+
+class Launcher(Protocol):
+    """Runs jobs somewhere; a job that fails or dies costs itself alone."""
+
+    def launch(self, jobs: Sequence[Job]) -> None:
+        """Start the jobs as places become free.
+
+        Raises:
+            BadInput: Jobs cannot be run there at all; nothing was started.
+        """
+
+    def poll(self, wait_s: float) -> list[Finished]:
+        """The jobs that ended since the last call; waits for the first of them, but not longer."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether jobs have not ended yet."""
+
+    def stop(self) -> None:
+        """Ask all running jobs to stop, start no more, and wait for them."""

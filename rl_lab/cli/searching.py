@@ -1,0 +1,201 @@
+"""A whole search: workers until the asked trials are finished, then the winner's proof."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl_lab import files, paths, provenance, runs
+from rl_lab.cli import launching, live, tuning
+from rl_lab.cli.launching import Job
+from rl_lab.cli.sweeping import flags, job_of
+from rl_lab.cli.tuning import FRESH_SEED, Request
+from rl_lab.cli.tuning_export import best
+from rl_lab.cli.tuning_worker import desk, heartbeat_folder, open_study
+from rl_lab.cli.verbs import evaluate
+from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from rl_lab.reporting import study_page
+from rl_lab.search import studies
+
+_STUDY = "study.json"
+
+
+def search(request: Request, words: Sequence[str]) -> int:
+    """Run a search to its end; the exit code."""
+    paths.require_writable(request.folder)
+    study = open_study(request)
+    if not any(map(studies.finished, study.get_trials(deepcopy=False))):
+        tuning.require_accepted(request)
+    print(f"study {request.name}: {_count(study)} of {request.settings['trials']} trials finished")
+    code = _work(request, study, words)
+    _write(request, study, None)
+    if code == EXIT_INTERRUPTED:
+        print("interrupted; the same command goes on where it was", file=sys.stderr)
+        return code
+    if _count(study) < request.settings["trials"]:
+        return EXIT_FAILED
+    return _conclude(request, study, words)
+
+
+def _count(study: Any) -> int:
+    return sum(map(studies.finished, study.get_trials(deepcopy=False)))
+
+
+def _work(request: Request, study: Any, words: Sequence[str]) -> int:
+    """Workers, again while some of them die but the study moves on."""
+    while (before := _count(study)) < request.settings["trials"]:
+        launcher = launching.make(request.settings["launcher"], request.folder / paths.JOBS)
+        finished = live.run(_workers(request, words, request.settings["trials"] - before), launcher)
+        with desk(request, study) as mine:
+            mine.bury()
+        if any(done.status == "interrupted" for done in finished):
+            return EXIT_INTERRUPTED
+        bad = [done for done in finished if done.status == "failed"]
+        for done in bad:
+            print(
+                f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr
+            )
+        if bad and _count(study) == before:
+            return EXIT_FAILED
+    return EXIT_DONE
+
+
+def _workers(request: Request, words: Sequence[str], left: int) -> list[Job]:
+    wanted = request.settings["workers"]
+    count = provenance.available_cores() if wanted is None else int(wanted)
+    return [
+        Job(
+            words=("tune", *words, f"worker={k}", *flags(request.options)),
+            folder=heartbeat_folder(request, k),
+            log=heartbeat_folder(request, k) / paths.RUN_LOG,
+            name=f"worker {k}",
+            threads=request.baseline.plan.threads,
+            steps=request.settings["trials"],
+            preload=(),
+        )
+        for k in range(min(count, left))
+    ]
+
+
+def _conclude(request: Request, study: Any, words: Sequence[str]) -> int:
+    winner = best(study)
+    values = winner.user_attrs[studies.VALUES]
+    print(f"best trial: {winner.number}, {winner.values[0]:.2f} on selection seeds")
+    for word in tuning.words_of(values):
+        print(f"  {word}")
+    jobs = _proof_jobs(request, values)
+    missing = [job for job in jobs if runs.status(job.folder) != runs.COMPLETE]
+    if missing:
+        launcher = launching.make(request.settings["launcher"], request.folder / paths.JOBS)
+        finished = live.run(missing, launcher)
+        for done in finished:
+            if done.status == "failed":
+                print(
+                    f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})",
+                    file=sys.stderr,
+                )
+        if len(finished) < len(missing) or any(d.status == "interrupted" for d in finished):
+            return EXIT_INTERRUPTED
+    complete = [job for job in jobs if runs.status(job.folder) == runs.COMPLETE]
+    name = _comparison(request, winner)
+    code = _compare(request, name, complete)
+    _write(request, study, winner)
+    print(f"study: {study_page.write(request.folder)}")
+    print(f"next: {shlex.join(['rl-lab', 'tune', *words, 'to=my_conf'])}")
+    return code if len(complete) == len(jobs) else EXIT_FAILED
+
+
+def _proof_jobs(request: Request, values: Mapping[str, Any]) -> list[Job]:
+    """The winner and the untuned training, on seeds that no trial has seen."""
+    seeds = range(FRESH_SEED, FRESH_SEED + request.settings["winner_seeds"])
+    pairs = [(part, seed) for part in (values, {}) for seed in seeds]
+    jobs = {job.folder: job for job in (_fresh(request, part, seed) for part, seed in pairs)}
+    return list(jobs.values())
+
+
+def _fresh(request: Request, values: Mapping[str, Any], seed: int) -> Job:
+    return job_of(request.plan(values, seed), request.options)
+
+
+def _comparison(request: Request, winner: Any) -> str:
+    """Names the proof by all that it consists of."""
+    parts = [winner.user_attrs[studies.VALUES], request.settings["winner_seeds"]]
+    code = files.canonical_hash([*parts, request.settings["episodes"]])
+    return f"winner-{winner.number}-{code}"
+
+
+def _compare(request: Request, name: str, complete: Sequence[Job]) -> int:
+    """Both on the published evaluation seeds, with intervals."""
+    folders = ",".join(f"'{job.folder / 'policy'}'" for job in complete)
+    words = [
+        f"policies=[{folders}]",
+        f"output='{request.folder}'",
+        f"name={name}",
+        f"evaluation.episodes={request.settings['episodes']}",
+    ]
+    imports = request.baseline.plan.imports
+    return evaluate.run(
+        request.options, [*words, *([f"imports=[{','.join(imports)}]"] if imports else [])]
+    )
+
+
+def _write(request: Request, study: Any, winner: Any) -> None:
+    data = {
+        "format_version": 1,
+        "name": request.name,
+        "environment": request.baseline.plan.environment.id,
+        "agent": request.baseline.plan.agent,
+        **request.facts,
+        "trials": [_trial(t) for t in study.get_trials(deepcopy=False)],
+        "importance": _importance(study),
+        "winner": None,
+    }
+    if winner is not None:
+        hashes = {
+            who: request.plan(values, FRESH_SEED).plan.recipe_hash
+            for who, values in (("winner", winner.user_attrs[studies.VALUES]), ("untuned", {}))
+        }
+        data["winner"] = {
+            "trial": winner.number,
+            "values": winner.user_attrs[studies.VALUES],
+            "seeds": [FRESH_SEED, FRESH_SEED + request.settings["winner_seeds"] - 1],
+            "recipe_hashes": hashes,
+            "evaluation": str(Path("evaluate") / _comparison(request, winner)),
+        }
+    files.write_json(request.folder / _STUDY, data)
+
+
+def _trial(trial: Any) -> dict[str, Any]:
+    facts = trial.user_attrs
+    return {
+        "number": trial.number,
+        "state": trial.state.name.lower(),
+        "counts": studies.finished(trial),
+        "objectives": list(trial.values) if trial.values else None,
+        "checks": [[k, v] for k, v in sorted(trial.intermediate_values.items())],
+        "values": facts.get(studies.VALUES),
+        "returns": facts.get("returns"),
+        "runs": facts.get("runs"),
+        "error": facts.get(studies.ERROR),
+    }
+
+
+def _importance(study: Any) -> dict[str, float] | None:
+    """Shares of the return's variation by parameter; None where trials are too few."""
+    import optuna
+
+    target = (lambda t: t.values[0]) if len(study.directions) > 1 else None
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # few trials: the page shows their number
+            found = optuna.importance.get_param_importances(
+                study, evaluator=evaluator, target=target
+            )
+    except (ValueError, RuntimeError):
+        return None
+    return {str(name): float(share) for name, share in found.items()}

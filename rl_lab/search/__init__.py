@@ -1,0 +1,1 @@
+"""Hyperparameter search: a study of Optuna's whose trials are ordinary runs."""

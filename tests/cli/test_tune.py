@@ -1,0 +1,100 @@
+"""`rl-lab tune` as a user types it: bad input in one line, and one small search to its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rl_lab import cli
+
+pytest.importorskip("optuna", reason="needs the extra `tune`")
+
+SMALL = (
+    "tune env=CartPole-v1 agent=a2c tuned=none training.steps=300 trials=3 seeds=2 checks=2 "
+    "winner_seeds=2 episodes=2 workers=2 pruner=none"
+)
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert cli.main(words.split()) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("tune sampler=tpee", "Did you mean 'tpe'?"),
+        ("tune pruner=medan", "Did you mean 'median'?"),
+        ("tune aggregate=max", "one of mean, median, worst"),
+        ("tune objectives=[speed]", "[reward] or [reward,latency]"),
+        ("tune trials=0", "trials=0"),
+        ("tune space=nope", "no search space 'nope'"),
+        ("tune agent=pppo", "Did you mean 'ppo'?"),
+        ("tune trails=3", "unknown key 'trails'"),
+        ("tune env=Pendulum-v1 agent=dqn", "dqn cannot act in Pendulum-v1"),
+        ("tune launcher=slrm", "Did you mean 'slurm'?"),
+        ("tune study=../x", "study=../x"),
+        ("tune storage=nonsense", "cannot be used"),
+    ],
+)
+def test_one_line_and_nothing_done(
+    words: str, said: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    assert said in complaint(words, capsys)
+    assert not list(empty_folder.rglob("run.json"))
+
+
+def test_a_range_that_the_agent_refuses_is_named(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    folder = empty_folder / "mine" / "search"
+    folder.mkdir(parents=True)
+    (folder / "ppo.yaml").write_text("space:\n  agent.batch_size: {low: -4, high: 8}\n")
+    line = complaint("tune agent=ppo --config-dir mine", capsys)
+    assert "agent.batch_size=-4 is refused" in line
+    (folder / "ppo.yaml").write_text("space:\n  agent.batchsize: {low: 4, high: 8}\n")
+    line = complaint("tune agent=ppo --config-dir mine", capsys)
+    assert "Did you mean 'agent.batch_size'?" in line
+
+
+@pytest.mark.slow
+def test_a_search_ends_with_a_proof_and_goes_on_when_asked_for_more(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    assert cli.main(SMALL.split()) == 0
+    (path,) = empty_folder.rglob("study.json")
+    study = json.loads(path.read_text())
+    assert [t["state"] for t in study["trials"]] == ["complete"] * 3
+    for trial in study["trials"]:
+        returns = []
+        for run in trial["runs"]:
+            card = json.loads((path.parent / run / "run.json").read_text())
+            returns.append(card["selection"][-1]["mean_return"])
+        assert trial["returns"] == returns
+        assert trial["objectives"] == [pytest.approx(sum(returns) / 2)]
+    best = max(study["trials"], key=lambda t: t["objectives"][0])
+    assert study["winner"]["trial"] == best["number"]
+    scores = json.loads((path.parent / study["winner"]["evaluation"] / "scores.json").read_text())
+    assert [c["training_seeds"] for c in scores["contestants"]] == [[1000, 1001]] * 2
+    assert scores["protocol"]["evaluation_seeds"][0] >= 2_000_000_000
+    assert (path.parent / "study.html").read_text().count("<svg") >= 1
+    assert cli.main(SMALL.replace("trials=3", "trials=4").split()) == 0
+    assert "3 of 4 trials finished" in capsys.readouterr().out
+    assert cli.main([*SMALL.split(), "to=mine"]) == 0
+    command = capsys.readouterr().out.splitlines()[-1].removeprefix("next: rl-lab ")
+    assert cli.main([*command.split(), "--cfg"]) == 0
+    shown = capsys.readouterr().out
+    rate = study["trials"][0]["values"]["agent.learning_rate"]
+    assert any(
+        f"learning_rate: {v}" in shown for v in (rate, best["values"]["agent.learning_rate"])
+    )

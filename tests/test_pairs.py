@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from rl_lab import cli, paths, spaces
 from rl_lab.cli import planning
 from rl_lab.cli.options import Options
+from rl_lab.runs import POLICIES
 
 CONF = paths.conf_dir()
 NEEDS = {"LunarLander": "Box2D", "BipedalWalker": "Box2D", "-v5": "mujoco"}
@@ -120,7 +121,8 @@ def test_an_experiment_trains(
         require(str(group.get("override /env", "")))
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", f"experiment={experiment}", "debug=smoke"]) == 0
-    assert len(list(tmp_path.rglob("policy.onnx"))) == 2
+    (run,) = (path.parent for path in tmp_path.rglob("run.json"))
+    assert all((run / name / "policy.onnx").is_file() for name in POLICIES.values())
 
 
 TUNED = [p.relative_to(CONF / "tuned").with_suffix("") for p in (CONF / "tuned").rglob("*/*.yaml")]

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB := $(BIN)/rl-lab
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-shifts parity anchors results test-scale bench-scale clean
+.PHONY: install demo demo-adaptability demo-adaptability-pendulum test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-shifts parity anchors results test-scale bench-scale clean
 
 install: $(STAMP)
 
@@ -21,6 +21,23 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install
 	$(LAB) train -m experiment=demo agent=dqn,ppo,a2c seed=0,1,2 output=outputs/demo
 	$(LAB) evaluate runs=outputs/demo/train/CartPole-v1 name=demo output=outputs/demo
+
+# All of adaptability on one environment: robustness, generalisation, drift, continued learning.
+ADAPTABILITY := outputs/adaptability
+CARTPOLE := shift=shorter_pole
+demo-adaptability: install
+	$(LAB) train -m experiment=demo agent=ppo,dqn seed=0,1,2 output=$(ADAPTABILITY)
+	$(LAB) adapt runs=$(ADAPTABILITY)/train/CartPole-v1 $(CARTPOLE) delta=0.8 steps=20_000 output=$(ADAPTABILITY)
+	$(LAB) evaluate runs=$(ADAPTABILITY)/train/CartPole-v1 adaptations=$(ADAPTABILITY)/adapt/CartPole-v1 \
+	  $(CARTPOLE) schedule=step schedule.delta=0.8 name=cartpole output=$(ADAPTABILITY)
+
+PENDULUM := shift=longer_rod
+demo-adaptability-pendulum: install
+	$(LAB) train -m env=Pendulum-v1 agent=ppo seed=0,1,2 output=$(ADAPTABILITY)
+	$(LAB) train -m env=Pendulum-v1 agent=sac training.steps=5_000 seed=0,1,2 output=$(ADAPTABILITY)
+	$(LAB) adapt runs=$(ADAPTABILITY)/train/Pendulum-v1 $(PENDULUM) steps=3_000 output=$(ADAPTABILITY)
+	$(LAB) evaluate runs=$(ADAPTABILITY)/train/Pendulum-v1 adaptations=$(ADAPTABILITY)/adapt/Pendulum-v1 \
+	  $(PENDULUM) schedule=step schedule.start=100 name=pendulum output=$(ADAPTABILITY)
 
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser"

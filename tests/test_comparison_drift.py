@@ -142,6 +142,16 @@ def test_without_a_scale_loss_per_step_still_stands() -> None:
     assert found["loss_score_reason"] == "no anchors"
 
 
+def test_shares_end_at_0_and_1() -> None:
+    seeds = [
+        dataclasses.replace(record, training_seed=seed)
+        for seed in range(3)
+        for record in pair(0, alarm_step=13 if seed else None)
+    ]
+    found = block(seeds)["detection"]["detection_rate"]
+    assert (found["low"], found["high"]) == (0.0, 1.0)
+
+
 def test_unpaired_seeds_are_left_out() -> None:
     made = drifting.blocks(pair(0)[:1], SETUP, SCALE, {"ppo": False})
     assert made["ppo"]["drift_reason"] == "no training seed has all its episodes"

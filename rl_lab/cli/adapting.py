@@ -125,9 +125,13 @@ def _config(run: Path) -> dict[str, Any]:
 
 
 def _training(data: Mapping[str, Any]) -> Training:
-    """The run's preprocessing; budgets and selections of its own are over."""
+    """The run's preprocessing; budgets and selections of its own are over.
+
+    What a run of an older version does not say is as it is where nothing is said.
+    """
+    unsaid = config.read_yaml(paths.conf_dir() / "train.yaml")["training"]
     off = {"seconds": None, "selection_every_steps": 0}
-    return typed.build(Training, {**data, **off}, "training")
+    return typed.build(Training, {**unsaid, **data, **off}, "training")
 
 
 def _context(

@@ -194,13 +194,21 @@ def _measures(seeds: Sequence[_Seed]) -> dict[str, Any]:
     return data
 
 
-def over_seeds(name: str, found: Sequence[Measured]) -> dict[str, Any]:
-    """A measure over training seeds: an interval, or null and `<name>_reason`."""
+def over_seeds(
+    name: str, found: Sequence[Measured], bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> dict[str, Any]:
+    """A measure over training seeds: an interval, or null and `<name>_reason`.
+
+    Args:
+        name: The measure's key.
+        found: Of each training seed.
+        bounds: The range that the measure can take.
+    """
     values = [m.value for m in found if m.value is not None]
     reasons = sorted({m.reason for m in found if m.reason})
     if not values:
         return {name: None, f"{name}_reason": "; ".join(reasons) or "no training seed"}
-    interval = intervals.t_interval(values, "training seed")
+    interval = intervals.t_interval(values, "training seed").clipped(*bounds)
     label = wording.label(name, interval, [f"{len(values)} of {len(found)} training seeds"])
     data: dict[str, Any] = {name: interval_data(interval, label)}
     if reasons:

@@ -20,6 +20,9 @@ from rl_lab.statistics import drift
 from rl_lab.statistics.adaptation import Measured, Scale
 from rl_lab.statistics.drift import Tested
 
+# Measures that are shares; their intervals end at 0 and 1.
+_SHARES = ("survival", "false_alarm_rate", "detection_rate", "novelty_rate")
+
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
@@ -101,7 +104,8 @@ def _summary(
     counts: Sequence[int],
 ) -> dict[str, Any]:
     def over(name: str, key: str) -> dict[str, Any]:
-        return over_seeds(key, [values[name] for values in found.values()])
+        bounds = (0.0, 1.0) if name.startswith(_SHARES) else (-np.inf, np.inf)
+        return over_seeds(key, [values[name] for values in found.values()], bounds)
 
     declared = next((r.false_alarm_rate for r in records if r.false_alarm_rate is not None), None)
     detection: dict[str, Any] = {"detection": None, "detection_reason": _no_monitor(records)}

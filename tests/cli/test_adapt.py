@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -96,6 +100,23 @@ def test_an_unfinished_adaptation_is_made_again(lab: Path) -> None:
     assert cli.main(ADAPT.format(run=run_of(lab, "ppo")).split()) == 0
     again = {p.parent.name: p.read_bytes() for p in folder.glob("snapshots/*/policy.onnx")}
     assert again == kept, "the same seeds and steps give the same weights"
+
+
+def test_a_signal_ends_an_adaptation_cleanly(lab: Path, tmp_path: Path) -> None:
+    words = ADAPT.format(run=run_of(lab, "ppo")).replace("steps=600", "steps=1_000_000")
+    command = [sys.executable, "-m", "rl_lab", *words.split(), f"output={tmp_path}"]
+    process = subprocess.Popen(command, text=True, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob(paths.PROGRESS)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75
+    assert "the same command starts it again" in errors
+    assert "Traceback" not in errors
+    (folder,) = tmp_path.glob("adapt/*/*/*/seed_0")
+    assert adaptations.read(folder)["status"] == "interrupted"
 
 
 def test_replay_and_exploration_go_on_where_they_were(lab: Path) -> None:

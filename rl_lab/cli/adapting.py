@@ -125,13 +125,16 @@ def _config(run: Path) -> dict[str, Any]:
 
 
 def _training(data: Mapping[str, Any]) -> Training:
-    """The run's preprocessing; budgets and selections of its own are over.
+    """The run's preprocessing; its budgets, selections and contexts are over.
 
     What a run of an older version does not say is as it is where nothing is said.
     """
     unsaid = config.read_yaml(paths.conf_dir() / "train.yaml")["training"]
-    off = {"seconds": None, "selection_every_steps": 0}
-    return typed.build(Training, {**unsaid, **data, **off}, "training")
+    # A native vector environment would be made without the shift.
+    off = {"seconds": None, "selection_every_steps": 0, "vectorization": "sync"}
+    whole = {**unsaid, **data, **off}
+    kept = {key: value for key, value in whole.items() if key not in planning.WORLD_KEYS}
+    return typed.build(Training, kept, "training")
 
 
 def _context(

@@ -19,7 +19,7 @@ from rl_lab.errors import BadInput, closest
 from rl_lab.shifts import Drawn, World
 from rl_lab.training.plan import CheckpointSettings, RunPlan
 
-_WORLD_KEYS = ("contexts", "context_shifts")
+WORLD_KEYS = ("contexts", "context_shifts")
 _AGENT_FACTS = ("_target_", "name", "action_spaces", "settings", "twin")
 
 
@@ -332,7 +332,7 @@ def _world(data: Mapping[str, Any], recipe: EnvironmentRecipe, options: Options)
 
 
 def _training(data: Mapping[str, Any]) -> Training:
-    data = {key: value for key, value in data.items() if key not in _WORLD_KEYS}
+    data = {key: value for key, value in data.items() if key not in WORLD_KEYS}
     steps = typed.value(data.get("steps"), int, "training.steps")
     typed.positive(steps, "training.steps")
     if data.get("selection_every_steps") is None:

@@ -95,7 +95,7 @@ parity: install
 # What a shift adds to an evaluation, as a ratio.
 bench-shifts: install
 	$(BIN)/python benchmarks/shifts.py
-# A simulated sweep of 10,000 finished runs; eight real short ones.
+# What reads a simulated sweep of 10,000 finished runs.
 bench-scale: install
 	$(BIN)/python benchmarks/scale.py
 

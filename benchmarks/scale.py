@@ -1,9 +1,9 @@
-"""How the lab behaves with many runs: a simulated sweep of finished ones, and real short ones.
+"""How long the commands take that read a large sweep of finished runs.
 
-usage: python benchmarks/scale.py [many|jobs] [RUNS]
+usage: python benchmarks/scale.py [RUNS]
 
-`many` makes a sweep of 10,000 finished runs (files as a real run leaves them) and times what reads
-them; `jobs` trains eight short runs on two processes. Nothing is asserted.
+Makes a sweep of 10,000 finished runs, files as a real run leaves them, and times what reads them:
+medians of three. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -129,10 +129,7 @@ def many(runs: int) -> None:
 
 def main() -> None:
     """Print what was asked for."""
-    words = sys.argv[1:]
-    runs = int(words[1]) if len(words) > 1 else 10_000
-    if not words or words[0] == "many":
-        many(runs)
+    many(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
 
 
 if __name__ == "__main__":

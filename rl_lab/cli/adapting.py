@@ -132,9 +132,7 @@ def _training(data: Mapping[str, Any]) -> Training:
     unsaid = config.read_yaml(paths.conf_dir() / "train.yaml")["training"]
     # A native vector environment would be made without the shift.
     off = {"seconds": None, "selection_every_steps": 0, "vectorization": "sync"}
-    whole = {**unsaid, **data, **off}
-    kept = {key: value for key, value in whole.items() if key not in planning.WORLD_KEYS}
-    return typed.build(Training, kept, "training")
+    return planning.training_of({**unsaid, **data, **off})
 
 
 def _context(

@@ -19,7 +19,8 @@ from rl_lab.errors import BadInput, closest
 from rl_lab.shifts import Drawn, World
 from rl_lab.training.plan import CheckpointSettings, RunPlan
 
-WORLD_KEYS = ("contexts", "context_shifts")
+# Keys of the training section that say where it takes place; the rest is what `Training` holds.
+_WORLD_KEYS = ("contexts", "context_shifts")
 _AGENT_FACTS = ("_target_", "name", "action_spaces", "settings", "twin")
 
 
@@ -328,16 +329,32 @@ def _world(data: Mapping[str, Any], recipe: EnvironmentRecipe, options: Options)
             "a shift to draw contexts from",
             f"Give {key}=NAME; `rl-lab list shift/{recipe.id}` and shift/any show some.",
         )
+    if data["vectorization"] not in ("sync", "subprocess"):
+        raise BadInput(
+            f"training.contexts with training.vectorization={data['vectorization']}",
+            "sync or subprocess, which make each environment by itself",
+            "A native vector environment would be made without the contexts.",
+        )
     return shifts.drawn(str(data["contexts"]), chosen)
 
 
+def training_of(data: Mapping[str, Any]) -> Training:
+    """The typed part of a resolved training section, less where it takes place.
+
+    Raises:
+        BadInput: A key is unknown, missing, or of another type.
+    """
+    known = {key: value for key, value in data.items() if key not in _WORLD_KEYS}
+    return typed.build(Training, known, "training")
+
+
 def _training(data: Mapping[str, Any]) -> Training:
-    data = {key: value for key, value in data.items() if key not in WORLD_KEYS}
+    data = dict(data)
     steps = typed.value(data.get("steps"), int, "training.steps")
     typed.positive(steps, "training.steps")
     if data.get("selection_every_steps") is None:
         data["selection_every_steps"] = max(1, steps // 10)
-    training = typed.build(Training, data, "training")
+    training = training_of(data)
     for name in ("n_envs", "frame_stack", "selection_episodes"):
         typed.positive(getattr(training, name), f"training.{name}")
     for name in ("seconds", "log_every_steps"):

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import checkpoints, environments, paths, runs, seeding, states
-from rl_lab.agent import Agent, Training
-from rl_lab.cli import config, planning, typed
+from rl_lab.agent import Agent
+from rl_lab.cli import config, planning
 from rl_lab.errors import BadInput
 
 
@@ -24,7 +24,7 @@ def agent_of(run: Path, config_dir: Path | None = None) -> Agent:
     data = config.read_yaml(run / paths.RUN_CONFIG)
     _require_configured(data["agent"], config_dir)
     recipe, _, imports = planning.environment(data["env"])
-    training = typed.build(Training, data["training"], "training")
+    training = planning.training_of(data["training"])
     make = planning.make_agent(data["agent"])
     seed = seeding.training_seed(int(card["seed"]))
     agent = make(lambda: environments.make(recipe, imports=imports), training, seed)

@@ -80,6 +80,7 @@ def test_contexts_are_part_of_the_recipe() -> None:
         (["env=CartPole-v1", "training.contexts=nearby"], "one of near, far"),
         (["env=Blackjack-v1", "training.contexts=near"], "has no headline shift"),
         ([*WORDS, "training.context_shifts=any/action_gian"], "unknown shift"),
+        ([*WORDS, "training.vectorization=native"], "made without the contexts"),
         (
             ["env=LunarLander-v3", "training.contexts=near", "training.context_shifts=wind"],
             "not at every episode",

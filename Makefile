@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB := $(BIN)/rl-lab
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo demo-adaptability demo-adaptability-pendulum test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-shifts parity anchors results test-scale bench-scale clean
+.PHONY: install demo demo-adaptability demo-adaptability-pendulum test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-shifts parity soak anchors results test-scale bench-scale clean
 
 install: $(STAMP)
 
@@ -59,7 +59,6 @@ test-scale: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m scale tests/scale
 
 # Kill small trainings at 100 random instants, finish them, compare with uninterrupted ones: minutes.
-.PHONY: soak
 soak: install
 	$(BIN)/python benchmarks/soak.py
 
@@ -95,6 +94,7 @@ parity: install
 # What a shift adds to an evaluation, as a ratio.
 bench-shifts: install
 	$(BIN)/python benchmarks/shifts.py
+
 # What reads a simulated sweep of 10,000 finished runs.
 bench-scale: install
 	$(BIN)/python benchmarks/scale.py

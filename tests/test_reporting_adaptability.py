@@ -112,6 +112,9 @@ def test_the_tables_show_the_stored_numbers(folder: Path) -> None:
     shows(row["forgetting"], 0.75, ends(about(0.75)))
     shows(row["steps to recover"], 5_000)
     assert row["recovered"][1].startswith("missing")
+    row, other = rows(page, "leaderboard")
+    shows(row["adaptation"], 0.25, ends(about(0.25)))
+    assert other["adaptation"][1].startswith("missing")
     (body,) = (text for _, text in page.all("body"))
     for why in (
         "no drop: nothing to recover",
@@ -122,6 +125,11 @@ def test_the_tables_show_the_stored_numbers(folder: Path) -> None:
         "because no generalisation here",
     ):
         assert why in body, why
+
+
+def test_the_leaderboard_has_no_adaptation_where_nobody_adapted(folder: Path) -> None:
+    fake.write(folder, fake.build(folder, fake.names(2)))
+    assert "adaptation" not in rows(report(folder), "leaderboard")[0]
 
 
 def test_each_shifted_world_has_its_two_curves(folder: Path) -> None:

@@ -22,7 +22,8 @@ _HOW = (
     " Score: 0 is random play, 1 is solved."
     " Success: the share of episodes that reach the solved return. To the best: the difference"
     " in return on the same episodes, and p its test with Holm's correction. Robustness: the area"
-    " under the score along the shift."
+    " under the score along the shift. Adaptation: how much score continued learning adds, on"
+    " average over its budget."
 )
 # The best has no difference to the best; nothing is missing.
 _BEST = Cell("best")
@@ -48,6 +49,7 @@ def leaderboard(evaluation: Evaluation) -> Table:
             Column("robustness", "area"),
             intervals(robustness, [reason(c, "robustness") for c in contestants], 2),
         ),
+        *_adapted(contestants),
         (
             Column("training time", "per seed", stored="s"),
             column(training, "seconds", text.duration, no_cost),
@@ -56,6 +58,17 @@ def leaderboard(evaluation: Evaluation) -> Table:
     columns, cells = [c for c, _ in made], [c for _, c in made]
     caption = "Leaderboard, the highest mean return first"
     return table("leaderboard", caption, columns, transposed(cells), _HOW)
+
+
+def _adapted(contestants: Sequence[Data]) -> list[tuple[Column, list[Cell]]]:
+    """What learning on gained in the first context adapted to; no column where nobody did."""
+    blocks: list[Data] = [next(iter(c.get("adaptation") or []), {}) for c in contestants]
+    if not any(blocks):
+        return []
+    absent = [reason(c, "adaptation") for c in contestants]
+    whys = tables.whys(blocks, "adaptation_gain", absent)
+    gains = intervals([block(b, "adaptation_gain") for b in blocks], whys, 2, sign=True)
+    return [(Column("adaptation", "gain by learning on"), gains)]
 
 
 def _ranks(contestants: Sequence[Data]) -> list[Cell]:

@@ -99,9 +99,11 @@ bench-shifts: install
 bench-scale: install
 	$(BIN)/python benchmarks/scale.py
 
-# Measure the return of random play anew for every environment under conf/env.
+# Measure the return of random play anew for every environment under conf/env;
+# to look without writing: make anchors ANCHORS="--episodes 3 --dry-run".
 anchors: install
-	$(BIN)/python benchmarks/anchors.py
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[atari]"
+	$(BIN)/python benchmarks/anchors.py $(ANCHORS)
 
 # Trainings of docs/results.md: hours; interrupted, the same command goes on.
 results: install

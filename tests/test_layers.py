@@ -16,6 +16,7 @@ PURE = {
     "adaptations",
     "arrays",
     "drift_records",
+    "energy",
     "errors",
     "files",
     "paths",

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_pages import report
+from report_pages import report, rows
 
 from rl_lab import files, records, seeding
-from rl_lab.reporting import conformance, profiles, speed_figures, stored
+from rl_lab.reporting import conformance, parts, profiles, speed_figures, stored
 from rl_lab.reporting.conformance import MET, NOT_MET, UNKNOWN
 
 
@@ -175,3 +175,60 @@ def test_what_cannot_be_checked_is_not_known(folder: Path) -> None:
     assert list(states(stored.load(folder)).values()).count(UNKNOWN) == 7
     page = report(folder)
     assert "not known" in page.all("table", id="conformance")[0][1]
+
+
+def reference_row() -> dict[str, Any]:
+    batch = {"size": 64, "decisions_per_s": 250_000.0, "frozen_decisions_per_s": 1_500_000.0}
+    through = {"algorithm": "stable_baselines3.PPO", "versions": {"torch": "2.13.0"}}
+    times = {"p50_us": 150.0, "p99_us": 300.0, "frozen_p50_us": 5.0, "frozen_p99_us": 9.0}
+    shares = {"calls": 2_000, "times_faster": 30.0, "mismatch_rate": 0.0005}
+    return {"through": through, **times, **shares, "batches": [batch]}
+
+
+def test_reference_rows_stand_in_the_report(folder: Path) -> None:
+    scores = fake.build(folder, ["one", "two"])
+    assert "references" not in parts.tables(stored.load(folder))
+    one, two = "one", "two"
+
+    def add(speed: Any) -> None:
+        speed["contestants"][one]["reference"] = reference_row()
+        speed["contestants"][two] |= {"reference": None, "reference_reason": "came without run"}
+
+    edit(folder, "speed.json", add)
+    places = [c["name"] for c in scores["contestants"]]
+    shown = rows(report(folder), "references")
+    first, second = shown[places.index(one)], shown[places.index(two)]
+    assert first["library"][1].split() == ["PPO", "torch", "2.13.0"]
+    assert first["p50"][0]["data-value"] == "150.0"
+    assert first["frozen p50"][0]["data-value"] == "5.0"
+    assert first["times faster"][1] == "30"
+    assert first["differs"][1] == "0.05%"
+    assert first["batch of 64"][1].split() == ["1,500,000", "250,000"]
+    assert second["times faster"][1].startswith("missing")
+    assert "came without run" in parts.tables(stored.load(folder))["references"].notes
+
+
+def test_training_stands_beside_an_episode(folder: Path) -> None:
+    scores = fake.build(folder, ["one", "two"])
+    for contestant in scores["contestants"]:
+        counted = contestant["name"] == "one"
+        energy = {"joules": 4_500.0} if counted else {"joules": None, "joules_reason": "no RAPL"}
+        contestant["training"]["energy"] = {"source": "", **energy}
+    fake.write(folder, scores)
+
+    def add(speed: Any) -> None:
+        episode = {"steps": 200.0, "seconds": 0.002}
+        speed["contestants"]["one"]["episode"] = {**episode, "joules": 0.04}
+        silent = {"joules": None, "joules_reason": "no RAPL either"}
+        speed["contestants"]["two"]["episode"] = {**episode, **silent}
+        speed["contestants"]["one"]["amortisation_decisions"] = 3_000_000
+
+    edit(folder, "speed.json", add)
+    one, two = rows(report(folder), "costs")
+    assert one["energy"][1] == "4.5 kJ"
+    assert one["episode"][1].split() == ["2", "ms", "40", "mJ"]
+    assert one["as training"][1] == "3,000,000"
+    assert two["energy"][1].startswith("missing")
+    assert two["episode"][1].startswith("2 ms energy unavailable")
+    notes = parts.tables(stored.load(folder))["costs"].notes
+    assert {"no RAPL", "no RAPL either"} <= set(notes)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import comparison, files, paths, reporting, runs
-from rl_lab.cli import adaptability, boards, facts, reference, replays
+from rl_lab.cli import adaptability, boards, costs, facts, reference, replays
 from rl_lab.cli.adaptability import Found, Wanted
 from rl_lab.cli.worlds import Worlds
 from rl_lab.environments import Anchors
@@ -96,7 +96,7 @@ def conclude(
     files.write_json(request.folder / paths.SCORES, scores)
     timed = None
     if request.speed.calls:
-        timed = _write_speed(request, scores, {f.contestant for f in failures})
+        timed = _write_speed(request, scores, records, {f.contestant for f in failures})
     _keep_replays(request, records, scores)
     if request.tensorboard:
         anchors = dataclasses.asdict(request.anchors) if request.anchors else None
@@ -127,19 +127,22 @@ def _commands(entrants: Sequence[Entrant]) -> list[str]:
 
 
 def _write_speed(
-    request: Request, scores: Mapping[str, Any], failed: set[str]
+    request: Request,
+    scores: Mapping[str, Any],
+    records: Sequence[EpisodeRecord],
+    failed: set[str],
 ) -> Mapping[str, Any]:
     firsts = {e.contestant: e for e in reversed(request.contestants)}
     present = {name: entrant for name, entrant in sorted(firsts.items()) if name not in failed}
     deadline_s = request.anchors.control_period_s if request.anchors else None
-    training = {c["name"]: c["training"] or {} for c in scores["contestants"]}
+    training = {c["name"]: c["training"] for c in scores["contestants"]}
     data = speed.measure(
         {name: entrant.folder for name, entrant in present.items()},
         request.speed,
         request.settings.step_limit,
         request.settings.imports,
         deadline_s,
-        {name: costs.get("seconds") for name, costs in training.items()},
+        {name: costs.known(training[name], name, records) for name in present},
         {name: _reference(e, request) for name, e in present.items()},
     )
     files.write_json(request.folder / paths.SPEED, data)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl_lab import runs, shifts
+from rl_lab.cli import costs
 from rl_lab.cli.worlds import Worlds, met_in_training
 from rl_lab.comparison import Contestant, Grid, GridCell, Learning, Protocol, ShiftFacts
 from rl_lab.errors import BadInput
 from rl_lab.evaluation.plan import Entrant
 from rl_lab.shifts import Context, Shift
 from rl_lab.tracking import read_metrics, tags
-
-_TRAINING_COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes", "steps", "gradient_updates")
 
 
 def protocol(worlds: Worlds, seed: int, seeds: Sequence[int], step_limit: int) -> Protocol:
@@ -78,16 +76,9 @@ def _contestant(entrants: Sequence[Entrant], worlds: Worlds) -> Contestant:
         algorithm=card.algorithm,
         recipe_hash=card.recipe_hash,
         training_seeds=tuple(e.training_seed for e in entrants),
-        training=_training_costs([runs.read(e.run) for e in entrants if e.run]),
+        training=costs.training([runs.read(e.run) for e in entrants if e.run]),
         learning=_learning(entrants, worlds),
     )
-
-
-def _training_costs(cards: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    if not cards:
-        return None
-    means = {key: statistics.fmean(card[key] for card in cards) for key in _TRAINING_COSTS}
-    return {**means, "settings": cards[0]["settings"]}
 
 
 def _learning(entrants: Sequence[Entrant], worlds: Worlds) -> Learning:

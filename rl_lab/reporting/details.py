@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,6 +28,8 @@ def costs(evaluation: Evaluation) -> Table:
     contestants = evaluation.contestants
     training = [block(c, "training") for c in contestants]
     whys = [tables.NO_COST] * len(contestants)
+    spent = [block(t, "energy") for t in training]
+    no_energy = [reason(t, "energy") if t else tables.NO_COST for t in training]
     trained: list[tuple[Column, str, Any]] = [
         (Column("training time", "per seed", stored="s"), "seconds", text.duration),
         (Column("CPU time", "per seed", stored="s"), "cpu_seconds", text.duration),
@@ -39,6 +42,11 @@ def costs(evaluation: Evaluation) -> Table:
         (Column("parameters"), "parameters", text.count),
         (Column("loading", "once", stored="s"), "load_s", lambda s: text.latency(s * 1e6)),
         (Column("decision", "p50", stored="µs"), "p50_us", text.latency),
+        (
+            Column("as training", "decisions that take as long"),
+            "amortisation_decisions",
+            text.count,
+        ),
     ]
     cells = [
         [
@@ -47,10 +55,34 @@ def costs(evaluation: Evaluation) -> Table:
         ]
     ]
     cells += [column(training, key, show, whys) for _, key, show in trained]
+    cells += [column(spent, "joules", text.energy, no_energy)]
     cells += [_timed(evaluation, key, show) for _, key, show in frozen]
-    headings = [tables.CONTESTANT, *(c for c, _, _ in trained), *(c for c, _, _ in frozen)]
+    cells += [_episodes(evaluation)]
+    headings = [tables.CONTESTANT, *(c for c, _, _ in trained)]
+    headings += [Column("energy", "of training, per seed", stored="J")]
+    headings += [*(c for c, _, _ in frozen), Column("episode", "its decisions", stored="s")]
     caption = "Training is paid once per seed, a decision at every step"
     return table("costs", caption, headings, transposed(cells))
+
+
+def _episodes(evaluation: Evaluation) -> list[Cell]:
+    """Time of an episode's decisions, their energy below it."""
+    cells = []
+    for contestant in evaluation.contestants:
+        name = str(contestant.get("name"))
+        times = evaluation.times(name)
+        episode = block(times, "episode")
+        why = evaluation.times_reason(name) or reason(times, "episode")
+        cell = tables.number(episode.get("seconds"), lambda s: text.latency(s * 1e6), why)
+        if episode:
+            joules = episode.get("joules")
+            cell = dataclasses.replace(
+                cell,
+                below="energy unavailable" if joules is None else text.energy(joules),
+                missing=reason(episode, "joules") if joules is None else "",
+            )
+        cells.append(cell)
+    return cells
 
 
 def _timed(evaluation: Evaluation, key: str, show: Any) -> list[Cell]:

@@ -14,6 +14,7 @@ from rl_lab.reporting import (
 )
 from rl_lab.reporting.figures import Figure
 from rl_lab.reporting.leaderboard import leaderboard
+from rl_lab.reporting.references import references
 from rl_lab.reporting.stored import Evaluation
 from rl_lab.reporting.tables import Table
 
@@ -45,6 +46,7 @@ def tables(evaluation: Evaluation) -> dict[str, Table]:
         "endings": details.endings(evaluation),
         "costs": details.costs(evaluation),
         "decision_times": details.decision_times(evaluation),
+        "references": references(evaluation),
         "levels": details.robustness(evaluation),
         **shift_figures.grids(evaluation),
         "generalisation": adaptability.generalisation(evaluation),

@@ -10,6 +10,7 @@ from rl_lab.comparison.wording import duration, estimate_text, fixed
 __all__ = [
     "count",
     "duration",
+    "energy",
     "estimate",
     "fixed",
     "latency",
@@ -67,6 +68,14 @@ def latency(us: float) -> str:
         if us >= power:
             return f"{us / power:.3g} {unit}"
     return f"{us:.3g} µs"
+
+
+def energy(joules: float) -> str:
+    """Joules as a short text with a unit: 3.2 mJ, 45 J, 1.5 kJ."""
+    for power, unit in ((1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ")):
+        if joules >= power:
+            return f"{joules / power:.3g} {unit}"
+    return f"{joules * 1e6:.3g} µJ"
 
 
 def seconds_unit(longest: float) -> tuple[float, str]:

@@ -233,6 +233,7 @@ class Recorder:
         if now - self._beat < _HEARTBEAT_S:
             return
         self._beat = now
+        self._clock.energy()  # counters that start again would be missed at the end alone
         seconds = self._clock.seconds()
         progress = Progress(step, self._plan.training.steps, step / seconds, self._return, seconds)
         runs.write_progress(self._plan.folder, progress)
@@ -249,6 +250,7 @@ class Recorder:
             "no_reference": self._no_reference,
             "checkpoint_seconds": round(self._keeper.seconds, 3),
             "cpu_seconds": round(self._clock.cpu_seconds(), 3),
+            "energy": self._clock.energy(),
             "peak_memory_bytes": provenance.peak_memory_bytes(),
             **self._agent.costs(),
             "selection": selection.points,

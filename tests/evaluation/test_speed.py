@@ -58,7 +58,7 @@ def measured(policies: dict[str, Path], settings: speed.Settings, **costs: float
         step_limit=50,
         imports=("fakes",),
         deadline_s=0.02,
-        training_s={name: costs.get(name) for name in policies},
+        known={n: speed.Known(costs.get(n), None, "nobody counted", 7.5) for n in policies},
         references=dict.fromkeys(policies, "nobody asked"),
     )
 
@@ -92,6 +92,12 @@ def test_amortisation_needs_the_training(data: Any) -> None:
     assert a["amortisation_decisions"] == pytest.approx(100.0 / (a["mean_us"] / 1e6), rel=1e-3)
     assert b["amortisation_decisions"] is None
     assert "without its run" in b["amortisation_decisions_reason"]
+
+
+def test_an_episode_costs_its_decisions(data: Any) -> None:
+    a = data["contestants"]["a"]
+    assert a["episode"]["steps"] == 7.5
+    assert a["episode"]["seconds"] == pytest.approx(7.5 * a["mean_us"] / 1e6, rel=1e-5)
 
 
 def test_every_key_stands_in_the_formats_page(data: Any) -> None:

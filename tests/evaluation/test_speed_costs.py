@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from rl_lab.energy import Counter, Counters, Meter, Meters
 from rl_lab.evaluation.speed import cold_start, energy, flops, surroundings
-from rl_lab.evaluation.speed.energy import Counter, Span
+from rl_lab.evaluation.speed.contrast import Known, contrast
+from rl_lab.evaluation.speed.energy import Span
 
 
 def graph(nodes: list[Any], shape: list[Any], **weights: tuple[int, ...]) -> bytes:
@@ -80,70 +82,90 @@ def test_what_cannot_be_counted_says_why() -> None:
         flops.count(graph(nodes, [3]))
 
 
-def make_zone(root: Path, folder: str, name: str, energy_uj: object = 100) -> Path:
-    path = root / folder
-    path.mkdir(parents=True)
-    for file, text in (("name", name), ("energy_uj", energy_uj), ("max_energy_range_uj", 1_000)):
-        (path / file).write_text(f"{text}\n")
-    return path
-
-
-def test_only_packages_count_and_each_once(tmp_path: Path) -> None:
-    first = make_zone(tmp_path, "intel-rapl:0", "package-0")
-    second = make_zone(tmp_path, "intel-rapl:1", "package-1")
-    make_zone(tmp_path, "intel-rapl:0:0", "core")
-    make_zone(tmp_path, "intel-rapl:2", "psys")
-    make_zone(tmp_path, "intel-rapl-mmio:0", "package-0")
-    found, reason = energy.counters(tmp_path)
-    assert [counter.path for counter in found] == [first, second]
-    assert reason == ""
-
-
-def test_an_unreadable_counter_is_a_reason(tmp_path: Path) -> None:
-    assert energy.counters(tmp_path) == ([], "no RAPL package under powercap")
-    make_zone(tmp_path, "intel-rapl:0", "package-0", energy_uj="?")
-    found, reason = energy.counters(tmp_path)
-    assert found == []
-    assert reason.startswith("RAPL cannot be read")
-
-
-def test_a_counter_that_starts_again_loses_nothing(tmp_path: Path) -> None:
-    zone = make_zone(tmp_path, "intel-rapl:0", "package-0", energy_uj=900)
-    counter = Counter(zone, 1_000)
-    assert counter.spent_uj(100, 350) == 250
-    assert counter.spent_uj(900, 150) == 250
-
-    def work() -> int:
-        (zone / "energy_uj").write_text("150")
-        return 7
-
-    span = energy.watch(work, [counter])
-    assert span.calls == 7
-    assert span.joules == pytest.approx(250e-6)
+def span(calls: int, wall_s: float, cpu_s: float, **joules: Any) -> Span:
+    silent = {"joules_reason": "no package", "gpu_joules_reason": "no GPU"}
+    found = {"source": "", "joules": None, "gpu_joules": None, **silent, **joules}
+    return Span(calls, wall_s, cpu_s, found)
 
 
 def test_joules_are_told_with_and_without_the_rest() -> None:
-    span, rest = Span(2_000, 2.0, 1.5, joules=50.0), Span(0, 4.0, 0.0, joules=40.0)
-    data = energy.per_thousand(span, rest, "")
+    data = energy.per_thousand(
+        span(2_000, 2.0, 1.5, joules=50.0, gpu_joules=180.0),
+        span(0, 4.0, 0.0, joules=40.0, gpu_joules=320.0),
+    )
     assert data["rest_watts"] == 10.0
     assert data["gross_joules_per_1000"] == 25.0
     assert data["joules_per_1000"] == 15.0
+    assert data["rest_gpu_watts"] == 80.0
+    assert data["gross_gpu_joules_per_1000"] == 90.0
+    assert data["gpu_joules_per_1000"] == 10.0
     assert data["cpu_s_per_1000"] == 0.75
 
 
-def test_without_a_counter_there_is_processor_time(tmp_path: Path) -> None:
-    data = energy.measure({"a": lambda: None}, 1e-4, root=tmp_path)["a"]
-    assert data["source"] == "unavailable"
+def test_a_gpu_alone_does_not_stand_for_the_processor() -> None:
+    data = energy.per_thousand(span(10, 1.0, 1.0, gpu_joules=3.0), span(0, 1.0, 0, gpu_joules=3.0))
     assert data["joules_per_1000"] is None
-    assert "powercap" in data["joules_per_1000_reason"]
+    assert data["joules_per_1000_reason"] == "no package"
+    assert data["gpu_joules_per_1000"] == 0.0
+
+
+def test_what_is_counted_around_the_decisions_is_theirs() -> None:
+    readings = iter(range(0, 10**9, 5_000_000))
+    begun: list[Meters] = []
+
+    def begin() -> Meters:
+        package = Counters("RAPL package", (Counter(lambda: next(readings), None),), "")
+        begun.append(Meters(Meter(package), Meter(Counters("NVML GPU", (), "no GPU"))))
+        return begun[-1]
+
+    data = energy.measure({"a": lambda: None, "b": lambda: None}, 1e-4, begin)
+    for found in data.values():
+        # From one reading to the next the counter moves by 5 J.
+        assert found["gross_joules_per_1000"] == pytest.approx(5e3 / found["calls"], abs=1e-6)
+        assert found["source"] == "RAPL package"
+        assert found["gpu_joules_per_1000_reason"] == "no GPU"
+
+
+def test_without_a_counter_there_is_processor_time() -> None:
+    def begin() -> Meters:
+        return Meters(*(Meter(Counters("", (), reason)) for reason in ("no package", "no GPU")))
+
+    data = energy.measure({"a": lambda: None}, 1e-4, begin)["a"]
+    assert data["source"] == "unavailable"
+    assert data["joules_per_1000"] is data["gpu_joules_per_1000"] is None
+    assert data["joules_per_1000_reason"] == "no package"
     assert data["cpu_s_per_1000"] >= 0
-    data = energy.per_thousand(Span(4_000, 9.0, 2.0, joules=None), None, "why")
-    assert data["cpu_s_per_1000"] == 0.5
+    assert energy.per_thousand(span(4_000, 9.0, 2.0), span(0, 1.0, 0))["cpu_s_per_1000"] == 0.5
 
 
-def test_amortisation_by_hand() -> None:
-    assert energy.amortisation_decisions(30.0, 1e-5) == pytest.approx(3e6)
-    assert energy.amortisation_decisions(None, 1e-5) is None
+def test_training_against_inference_by_hand() -> None:
+    times = {"mean_us": 10.0, "energy": {"gross_joules_per_1000": 0.2}}
+    data = contrast(Known(30.0, 600.0, "", 200.0), times)
+    assert data["amortisation_decisions"] == 3_000_000
+    assert data["amortisation_decisions_by_energy"] == 3_000_000
+    assert data["episode"] == {"steps": 200.0, "seconds": 0.002, "joules": 0.04}
+
+
+@pytest.mark.parametrize(
+    ("known", "times", "reason"),
+    [
+        (Known(None, None, "", 9.0), {"gross_joules_per_1000": 1.0}, "without its run"),
+        (Known(1.0, None, "no counter then", 9.0), {"gross_joules_per_1000": 1.0}, "counter then"),
+        (Known(1.0, 5.0, "", 9.0), {"joules_per_1000_reason": "no counter now"}, "counter now"),
+        (Known(1.0, 5.0, "", 9.0), {"gross_joules_per_1000": 0.0}, "did not move"),
+        (Known(1.0, 5.0, "", 9.0), None, "left out"),
+    ],
+)
+def test_energy_that_one_side_lacks_is_a_reason(known: Known, times: Any, reason: str) -> None:
+    data = contrast(known, {"mean_us": 10.0, "energy": times, "energy_reason": "left out"})
+    assert data["amortisation_decisions_by_energy"] is None
+    assert reason in data["amortisation_decisions_by_energy_reason"]
+
+
+def test_without_an_episode_none_is_priced() -> None:
+    data = contrast(Known(1.0, None, "x", None), {"mean_us": 10.0, "energy": None})
+    assert data["episode"] is None
+    assert data["episode_reason"] == "no episode in the training context"
 
 
 def test_a_cold_start_is_the_median_of_several() -> None:

@@ -1,60 +1,21 @@
-"""Energy of decisions where the processor counts it, and processor time everywhere.
+"""Energy of decisions where the machine counts it, and processor time everywhere.
 
-Linux's powercap shows RAPL counters in microjoules. Domains nest, so only packages are added up.
+Frozen policies decide on the processor, so its packages give the headline; what GPUs drew
+meanwhile stands beside it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
+from rl_lab.energy import Meters, meters
 from rl_lab.evaluation.speed.settings import missing
 
-POWERCAP = Path("/sys/class/powercap")
-UNAVAILABLE = "unavailable"
 _BLOCK_CALLS = 50
-
-
-@dataclasses.dataclass(frozen=True)
-class Counter:
-    """The energy counter of one package.
-
-    Attributes:
-        path: Its folder.
-        range_uj: Where it starts again from 0.
-    """
-
-    path: Path
-    range_uj: int
-
-    def read_uj(self) -> int:
-        """Microjoules so far."""
-        return int((self.path / "energy_uj").read_text())
-
-    def spent_uj(self, before_uj: int, after_uj: int) -> int:
-        """Microjoules between two readings less than one whole round apart."""
-        return after_uj - before_uj + (self.range_uj if after_uj < before_uj else 0)
-
-
-def counters(root: Path) -> tuple[list[Counter], str]:
-    """The readable package counters below a powercap folder, and why there are none."""
-    found, reason = [], "no RAPL package under powercap"
-    for path in sorted(root.glob("intel-rapl:*")):
-        try:
-            # "intel-rapl:0:1" is a part of a package, "psys" is the whole board.
-            name = (path / "name").read_text().strip()
-            if re.fullmatch(r"intel-rapl:\d+", path.name) and name.startswith("package"):
-                counter = Counter(path, int((path / "max_energy_range_uj").read_text()))
-                counter.read_uj()
-                found.append(counter)
-        except (OSError, ValueError) as error:
-            reason = f"RAPL cannot be read: {getattr(error, 'strerror', None) or error}"
-    return found, "" if found else reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,43 +26,43 @@ class Span:
         calls: Decisions in it.
         wall_s: Seconds.
         cpu_s: Processor seconds of this process.
-        joules: Of the whole package, other processes included; None where nothing counts them.
+        energy: As `Meters.data` gives it, other processes included.
     """
 
     calls: int
     wall_s: float
     cpu_s: float
-    joules: float | None
+    energy: Mapping[str, Any]
 
 
-def watch(work: Callable[[], int], found: list[Counter]) -> Span:
+def watch(work: Callable[[], int], begin: Callable[[], Meters]) -> Span:
     """Run `work`, which returns its number of decisions, between two readings."""
-    before_uj = [counter.read_uj() for counter in found]
+    running = begin()
     wall, cpu = time.perf_counter(), time.process_time()
     calls = work()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    pairs = zip(found, before_uj, strict=True)
-    joules = sum(counter.spent_uj(uj, counter.read_uj()) for counter, uj in pairs) / 1e6
-    return Span(calls, wall, cpu, joules if found else None)
+    return Span(calls, wall, cpu, running.data())
 
 
 def measure(
-    contestants: Mapping[str, Callable[[], object]], span_s: float, root: Path = POWERCAP
+    contestants: Mapping[str, Callable[[], object]],
+    span_s: float,
+    begin: Callable[[], Meters] = meters,
 ) -> dict[str, dict[str, Any]]:
     """Energy and processor time per 1,000 decisions, contestants in turn.
 
     Args:
         contestants: One warm decision each.
         span_s: Seconds per contestant, and of rest beforehand where energy is counted.
-        root: The powercap folder.
+        begin: Makes meters that begin now.
     """
-    found, reason = counters(root)
-    rest = watch(lambda: _rest(span_s), found) if found else None
+    counted = not (begin().package.reason and begin().gpu.reason)
+    rest = watch(lambda: _rest(span_s if counted else 0.0), begin)
     spans = {
-        name: watch(functools.partial(_decide_for, span_s, decide), found)
+        name: watch(functools.partial(_decide_for, span_s, decide), begin)
         for name, decide in contestants.items()
     }
-    return {name: per_thousand(span, rest, reason) for name, span in spans.items()}
+    return {name: per_thousand(span, rest) for name, span in spans.items()}
 
 
 def _rest(span_s: float) -> int:
@@ -118,26 +79,27 @@ def _decide_for(span_s: float, decide: Callable[[], object]) -> int:
     return calls
 
 
-def per_thousand(span: Span, rest: Span | None, reason: str) -> dict[str, Any]:
+def per_thousand(span: Span, rest: Span) -> dict[str, Any]:
     """A span's figures per 1,000 decisions, energy both with and without the machine at rest."""
-    thousands = span.calls / 1000
-    data: dict[str, Any] = {
+    return {
+        "source": span.energy["source"],
+        **_joules(span, rest, ""),
+        **_joules(span, rest, "gpu_"),
         "calls": span.calls,
         "seconds": round(span.wall_s, 4),
-        "cpu_s_per_1000": round(span.cpu_s / thousands, 6),
+        "cpu_s_per_1000": round(span.cpu_s / (span.calls / 1000), 6),
     }
-    if span.joules is None or rest is None or rest.joules is None:
-        return {"source": UNAVAILABLE, **missing("joules_per_1000", reason), **data}
-    rest_watts = rest.joules / rest.wall_s
+
+
+def _joules(span: Span, rest: Span, kind: str) -> dict[str, Any]:
+    """Of the packages, or of GPUs where `kind` says so."""
+    spent, at_rest = (s.energy[f"{kind}joules"] for s in (span, rest))
+    if spent is None or at_rest is None:
+        silent = span if spent is None else rest
+        return missing(f"{kind}joules_per_1000", silent.energy[f"{kind}joules_reason"])
+    thousands, rest_watts = span.calls / 1000, at_rest / rest.wall_s
     return {
-        "source": "RAPL package",
-        "joules_per_1000": round((span.joules - rest_watts * span.wall_s) / thousands, 6),
-        "gross_joules_per_1000": round(span.joules / thousands, 6),
-        "rest_watts": round(rest_watts, 3),
-        **data,
+        f"{kind}joules_per_1000": round((spent - rest_watts * span.wall_s) / thousands, 6),
+        f"gross_{kind}joules_per_1000": round(spent / thousands, 6),
+        f"rest_{kind}watts": round(rest_watts, 3),
     }
-
-
-def amortisation_decisions(training_s: float | None, decision_s: float) -> float | None:
-    """Decisions after which deciding has taken as long as training did; None if unknown."""
-    return None if training_s is None else training_s / decision_s

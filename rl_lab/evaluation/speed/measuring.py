@@ -21,6 +21,7 @@ from rl_lab.evaluation.speed import (
     server,
     surroundings,
 )
+from rl_lab.evaluation.speed.contrast import Known, contrast
 from rl_lab.evaluation.speed.latency import single_stream
 from rl_lab.evaluation.speed.loaded import THREADS, Loaded, load
 from rl_lab.evaluation.speed.settings import Settings, left_out, missing
@@ -64,7 +65,7 @@ def measure(
     step_limit: int,
     imports: tuple[str, ...],
     deadline_s: float | None,
-    training_s: Mapping[str, float | None],
+    known: Mapping[str, Known],
     references: Mapping[str, Sequence[str] | str],
 ) -> Data:
     """Time the policies in fresh processes, interleaved so that drift hits all alike.
@@ -75,7 +76,7 @@ def measure(
         step_limit: For environments without a limit of their own.
         imports: Packages that register environments.
         deadline_s: The environment's control period, or None.
-        training_s: What each contestant's training took; None where it is not known.
+        known: What is known of each contestant beside its decisions.
         references: The command that measures its reference row, or why there is none.
 
     Returns:
@@ -103,7 +104,7 @@ def measure(
         for name, folder in policies.items()
     }
     for name, data in contestants.items():
-        data |= _amortisation(training_s.get(name), data["mean_us"] / 1e6)
+        data |= contrast(known[name], data)
     return {
         "format_version": 1,
         "machine": surroundings.card(before),
@@ -214,11 +215,3 @@ def _size(policy: FrozenPolicy) -> Data:
         return {**data, "flops": flops.count(policy.graph)}
     except flops.Uncountable as error:
         return {**data, **missing("flops", str(error))}
-
-
-def _amortisation(training_s: float | None, decision_s: float) -> Data:
-    key = "amortisation_decisions"
-    decisions = energy.amortisation_decisions(training_s, decision_s)
-    if decisions is None:
-        return missing(key, "the training's cost is not known: the policy came without its run")
-    return {key: round(decisions)}

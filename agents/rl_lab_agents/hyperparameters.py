@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import inspect
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,7 +51,7 @@ def typed(kind: type, hyperparameters: Mapping[str, Any], env: VecEnv) -> Typed:
     defaults = inspect.signature(kind).parameters
     for key, value in given.items():
         if key in defaults:
-            _require_type(key, value, defaults[key].default)
+            _require_type(key, value, defaults[key])
         if not schedules.is_schedule(value):
             keywords[key] = tuple(value) if key == "train_freq" and _listed(value) else value
             continue
@@ -69,16 +70,24 @@ def typed(kind: type, hyperparameters: Mapping[str, Any], env: VecEnv) -> Typed:
     return Typed(keywords, following)
 
 
-def _require_type(key: str, value: Any, default: Any) -> None:
-    """Refuse text and true or false where the algorithm's default is a number.
+def _require_type(key: str, value: Any, parameter: inspect.Parameter) -> None:
+    """Refuse text and true or false where the algorithm takes a number.
+
+    That shows in its default or, where this is None, in the annotation.
 
     Raises:
         BadInput: The algorithm would fail on the value later, some of them hours later.
     """
-    numeric = isinstance(default, int | float) and not isinstance(default, bool)
+    default, kinds = parameter.default, set(typing.get_args(parameter.annotation))
+    if default is None:
+        numeric = bool(kinds & {int, float}) and not kinds & {str, bool}
+        whole, own = float not in kinds, "null"
+    else:
+        numeric = isinstance(default, int | float) and not isinstance(default, bool)
+        whole, own = isinstance(default, int), str(default)
     if numeric and isinstance(value, str | bool):
-        wanted = "a whole number" if isinstance(default, int) else "a number"
-        raise BadInput(f"agent.{key}={value!r}", wanted, f"The algorithm's own is {default}.")
+        wanted = "a whole number" if whole else "a number"
+        raise BadInput(f"agent.{key}={value!r}", wanted, f"The algorithm's own is {own}.")
 
 
 def _listed(value: Any) -> bool:

@@ -144,6 +144,27 @@ def test_reward_normalisation_begins_with_a_scheduled_discount() -> None:
     assert agent._model.gamma == 0.5
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "key", "value", "wanted"),
+    [
+        ("PPO", "gamma", "abc", "a number"),
+        ("PPO", "n_epochs", True, "a whole number"),
+        ("PPO", "target_kl", "abc", "a number"),
+        ("PPO", "clip_range_vf", True, "a number"),
+        ("sb3_contrib.ARS", "n_top", "all", "a whole number"),
+    ],
+)
+def test_what_is_no_number_is_refused(algorithm: str, key: str, value: Any, wanted: str) -> None:
+    with pytest.raises(BadInput, match=rf"agent\.{key}={value!r}") as refused:
+        built("CartPole-v1", algorithm, **{key: value})
+    assert refused.value.expected == wanted
+
+
+def test_numbers_and_words_that_an_algorithm_takes_pass() -> None:
+    built("CartPole-v1", "PPO", target_kl=0.1, clip_range_vf={"schedule": "constant", "value": 0.1})
+    built("Pendulum-v1", "SAC", ent_coef="auto_0.1", target_entropy="auto", buffer_size=10)
+
+
 # Noise ---------------------------------------------------------------------------------------
 
 PLANE = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)

@@ -179,7 +179,7 @@ def test_what_cannot_be_checked_is_not_known(folder: Path) -> None:
 
 def reference_row() -> dict[str, Any]:
     batch = {"size": 64, "decisions_per_s": 250_000.0, "frozen_decisions_per_s": 1_500_000.0}
-    through = {"algorithm": "stable_baselines3.PPO", "versions": {"torch": "2.13.0"}}
+    through = {"algorithm": "stable_baselines3.PPO", "policy_class": "P", "torch": "2.13.0"}
     times = {"p50_us": 150.0, "p99_us": 300.0, "frozen_p50_us": 5.0, "frozen_p99_us": 9.0}
     shares = {"calls": 2_000, "times_faster": 30.0, "mismatch_rate": 0.0005}
     return {"through": through, **times, **shares, "batches": [batch]}

@@ -14,8 +14,8 @@ from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize, VecTra
 from stable_baselines3.common.vec_env.stacked_observations import StackedObservations
 
 from rl_lab.agent import TracedPolicy
-from rl_lab_agents import tracing
-from rl_lab_agents.tracing import Part
+from rl_lab_agents import preprocessing, tracing
+from rl_lab_agents.preprocessing import Part
 
 
 def traced(model: BaseAlgorithm, algorithm: str) -> TracedPolicy:
@@ -55,8 +55,8 @@ def _keys(space: gymnasium.Space[Any]) -> list[str | None]:
 def _part(env: Any, key: str | None) -> Part:
     stack = find(env, VecFrameStack)
     return Part(
-        tracing.normalizer(find(env, VecNormalize), key),
-        tracing.stack(stack.stacked_obs if stack else None, key),
+        preprocessing.normalizer(find(env, VecNormalize), key),
+        preprocessing.stack(stack.stacked_obs if stack else None, key),
         _transposes(find(env, VecTransposeImage), key),
     )
 

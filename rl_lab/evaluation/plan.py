@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_lab import files, frozen_policy, paths, provenance, runs, seeding
+from rl_lab import files, frozen_policy, paths, provenance, seeding
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import Card
 from rl_lab.shifts import NOMINAL, Context
@@ -52,56 +52,6 @@ class Failure:
     contestant: str
     training_seed: int
     message: str
-
-
-def find_policies(places: Iterable[Path], which: str = "final") -> tuple[list[Path], list[Failure]]:
-    """Frozen policies at the given places: policies, runs, or folders of runs.
-
-    Args:
-        places: Where to look.
-        which: Of each run, the `final` policy or the `best` on its selection seeds.
-
-    Returns:
-        The policies' folders, and the runs that are not complete.
-
-    Raises:
-        BadInput: A place does not exist or holds nothing, or is itself a run that is incomplete.
-    """
-    if which not in runs.POLICIES:
-        raise BadInput(f"which={which}", " or ".join(runs.POLICIES))
-    found: list[Path] = []
-    unfinished: list[Failure] = []
-    for place in places:
-        if (place / paths.POLICY_CARD).is_file():
-            found.append(place)
-            continue
-        if (place / paths.RUN_CARD).is_file():
-            runs.require_complete(place)
-        candidates = paths.find(place, paths.RUN_CARD) if place.is_dir() else []
-        if not candidates:
-            raise BadInput(
-                f"{place} holds no runs" if place.exists() else f"{place} does not exist",
-                "a run, a folder of runs, or a frozen policy",
-                "`rl-lab list` shows what is at hand.",
-            )
-        for run in candidates:
-            try:
-                runs.require_complete(run)
-                found.append(run / runs.POLICIES[which])
-            except BadInput as error:
-                unfinished.append(_unfinished(run, error))
-    if not found:
-        raise BadInput(
-            "the selection holds no finished run",
-            "at least one",
-            " ".join(f.message for f in unfinished[:3]) or "Give runs=FOLDER or policies=[FOLDER].",
-        )
-    return sorted(set(found)), unfinished
-
-
-def _unfinished(run: Path, error: BadInput) -> Failure:
-    seed = run.name.rpartition("_")[2]
-    return Failure(run.parent.name, int(seed) if seed.isdigit() else -1, str(error))
 
 
 def entrants(folders: Sequence[Path]) -> tuple[list[Entrant], list[Failure]]:

@@ -43,8 +43,8 @@ def _libraries(rows: list[Data], whys: list[str]) -> list[Cell]:
     cells = []
     for row, why in zip(rows, whys, strict=True):
         through = block(row, "through")
-        versions = block(through, "versions").items()
-        below = ", ".join(f"{package} {version}" for package, version in versions)
+        versions = [k for k in through if k not in ("algorithm", "policy_class")]
+        below = ", ".join(f"{package} {through[package]}" for package in versions)
         name = str(through.get("algorithm") or "").rpartition(".")[2]
         cells.append(words(name, below, why))
     return cells

@@ -7,7 +7,7 @@ from fakes import always, saved
 
 from rl_lab import runs
 from rl_lab.errors import BadInput
-from rl_lab.evaluation import plan
+from rl_lab.evaluation import finding, plan
 
 
 def make_run(folder: Path, status: str = "complete", **card: object) -> Path:
@@ -22,27 +22,27 @@ def test_a_folder_of_runs_gives_their_final_policies(tmp_path: Path) -> None:
     for seed in (0, 1):
         make_run(tmp_path / "recipe" / f"seed_{seed}", training_seed=seed)
     make_run(tmp_path / "recipe" / "seed_2", "failed")
-    found, unfinished = plan.find_policies([tmp_path])
+    found, unfinished = finding.find_policies([tmp_path])
     assert found == [tmp_path / "recipe" / f"seed_{s}" / "policy" for s in (0, 1)]
     assert [(f.contestant, f.training_seed) for f in unfinished] == [("recipe", 2)]
 
 
 def test_an_incomplete_run_named_by_itself_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is interrupted"):
-        plan.find_policies([make_run(tmp_path / "r", "interrupted")])
+        finding.find_policies([make_run(tmp_path / "r", "interrupted")])
 
 
 @pytest.mark.parametrize("place", ["nothing_here", "."])
 def test_an_empty_selection_is_refused(tmp_path: Path, place: str) -> None:
     with pytest.raises(BadInput, match=r"does not exist|holds no runs"):
-        plan.find_policies([tmp_path / place])
+        finding.find_policies([tmp_path / place])
 
 
 def test_a_run_of_a_newer_format_is_named(tmp_path: Path) -> None:
     make_run(tmp_path / "r")
     (tmp_path / "r" / "run.json").write_text('{"format_version": 99, "status": "complete"}')
     with pytest.raises(BadInput, match="format_version 99"):
-        plan.find_policies([tmp_path / "r"])
+        finding.find_policies([tmp_path / "r"])
 
 
 def test_one_recipe_is_one_contestant(tmp_path: Path) -> None:

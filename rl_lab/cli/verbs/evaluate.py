@@ -39,7 +39,7 @@ from rl_lab.cli.options import Options
 from rl_lab.comparison import suites
 from rl_lab.environments import Anchors, register, require_known
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
-from rl_lab.evaluation import plan, runner, speed
+from rl_lab.evaluation import finding, plan, runner, speed
 from rl_lab.statistics.intervals import counted
 
 
@@ -52,7 +52,7 @@ def run(options: Options, words: list[str]) -> int:
         return EXIT_DONE
     command = shlex.join(["rl-lab", "evaluate", *words])
     register(typed.value(data["imports"], tuple[str, ...], "imports"))
-    folders, failures = plan.find_policies(_places(data), str(data["which"]))
+    folders, failures = finding.find_policies(_places(data), str(data["which"]))
     if typed.value(data["suite"], bool, "suite"):
         return _suite(data, options, command, folders, failures)
     request = _request(data, options, command, folders, failures)

@@ -29,7 +29,7 @@ from typing import Any
 
 import rl_lab
 from rl_lab import environments, files, frozen_policy, paths, runs
-from rl_lab.cli import config, planning, targets, typed
+from rl_lab.cli import cards, config, planning, targets, typed
 from rl_lab.cli.options import Options
 from rl_lab.drift.accompanying import accompany
 from rl_lab.drift.reference import Settings
@@ -60,7 +60,7 @@ def run(options: Options, words: list[str]) -> int:
     else:
         policy = _from_elsewhere(data, words, about_env, options)
     frozen_policy.save(policy, target)
-    print(card_text(policy))
+    print(cards.card_text(policy))
     if reason := _accompany(policy, target, monitoring, words):
         print(f"no statistics for monitoring: {reason}")
     print(f"\nfrozen policy: {target}")
@@ -223,29 +223,3 @@ def _environment(
         )
     data = {**recipe.to_data(), "kwargs": {**found.env_kwargs, **recipe.kwargs}}
     return EnvironmentRecipe.from_data(data), anchors, imports
-
-
-def card_text(policy: FrozenPolicy) -> str:
-    """A policy's card for people."""
-    card = policy.card
-    source = card.provenance.get("source")
-    source = source if isinstance(source, dict) else {}
-    renamed = source.get("environment") not in (None, card.environment["id"])
-    note = f"; {source['renamed_note']}" if source.get("renamed_note") else ""
-    rows = {
-        "agent": f"{card.agent} ({card.algorithm}), {card.provenance.get('settings', '')}",
-        "environment": card.environment["id"]
-        + (f" (trained in {source['environment']}{note})" if renamed else ""),
-        "learned from": f"{card.steps} steps, training seed {card.training_seed}",
-        "observation": policy.observation_space,
-        "action": policy.action_space,
-        "memory": ", ".join(str(s["name"]) for s in card.state) or "none",
-        "size": f"{card.parameters} parameters, {len(policy.graph)} bytes",
-        "SHA-256": card.onnx_sha256,
-    }
-    # Some of this is what a file says; it must not get to steer the terminal.
-    return "\n".join(f"{key + ':':<14}{_printable(value)}" for key, value in rows.items())
-
-
-def _printable(value: object) -> str:
-    return "".join(c for c in " ".join(str(value).split()) if c.isprintable())

@@ -92,9 +92,9 @@ from pathlib import Path
 from rl_lab.cli import config
 from rl_lab.cli.options import Options
 from rl_lab.cli.verbs import evaluate
-from rl_lab.evaluation import plan
+from rl_lab.evaluation import finding
 data = config.compose("evaluate", ["runs=outputs/train"], Options())
-folders, failures = plan.find_policies(evaluate._places(data), "final")
+folders, failures = finding.find_policies(evaluate._places(data), "final")
 request = evaluate._request(data, Options(), "", folders, failures)
 print(f"{len(request.contestants)} policies, {len(request.tasks)} tasks")
 """

@@ -135,9 +135,10 @@ def test_seeds_without_a_drop_are_left_out_of_the_summary() -> None:
 
 def test_from_scratch_near_perfect_gives_a_difference() -> None:
     easy = curves([0.5, 0.5], scratch=[0.98, 0.98])
-    transfer = adaptation.forward_transfer(easy)
-    assert transfer.value == pytest.approx(-0.48)
-    assert "difference" in transfer.reason
+    assert adaptation.forward_transfer(easy) == Measured(None, adaptation.NO_ROOM)
+    assert adaptation.area_difference(easy).value == pytest.approx(-0.48)
+    assert not adaptation.has_room(easy)
+    assert adaptation.has_room(curves([0.5, 0.5]))
 
 
 def test_no_scratch() -> None:

@@ -16,10 +16,12 @@ SCALE = Scale(0.0, 100.0, "")
 STEPS = (0, 10, 20, 30)
 
 
-def facts(seed: int, kind: str = CONTINUED, steps: tuple[int, ...] = STEPS) -> Facts:
+def facts(
+    seed: int, kind: str = CONTINUED, steps: tuple[int, ...] = STEPS, budget: int = 30
+) -> Facts:
     costs = {"gradient_updates": 5.0 + seed, "seconds": 1.0, "cpu_seconds": 1.0}
     words = {"weights": "the run's"}
-    return Facts("ppo", seed, kind, "wind", 0.5, "w", "N", 2.0, steps, costs, words)
+    return Facts("ppo", seed, kind, "wind", 0.5, "w", "N", 2.0, budget, steps, costs, words)
 
 
 def episodes(
@@ -90,10 +92,60 @@ def test_a_twin_with_other_steps_is_read_between_them() -> None:
     assert scratch == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
 
+def test_no_curve_is_read_beyond_its_own_end() -> None:
+    """A twin whose last rollout ended at 40, for a budget of 30: all curves end at 30."""
+    steps = (0, 20, 40)
+    records = [*two_seeds(), *episodes(1, [0, 20, 60], "wind", SCRATCH, steps)]
+    longer = adaptability.blocks(records, [facts(0), facts(1), facts(1, SCRATCH, steps)], SCALE)
+    curves = longer["ppo"]["adaptation"][0]["per_seed"]["1"]["curves"]
+    assert curves["steps"] == [0, 10, 20, 30]
+    assert curves["scratch"] == pytest.approx([0.0, 0.1, 0.2, 0.4])
+    # One whose last snapshot is at 25: the continued one is read there, not the twin at 30.
+    steps = (0, 25)
+    records = [*two_seeds(), *episodes(1, [0, 25], "wind", SCRATCH, steps)]
+    shorter = adaptability.blocks(records, [facts(0), facts(1), facts(1, SCRATCH, steps)], SCALE)
+    curves = shorter["ppo"]["adaptation"][0]["per_seed"]["1"]["curves"]
+    assert curves["steps"] == [0, 10, 20, 25]
+    assert curves["shifted"] == pytest.approx([0.4, 0.95, 0.96, 0.965])
+    assert curves["scratch"] == pytest.approx([0.0, 0.1, 0.2, 0.25])
+
+
+def test_trainings_of_different_budgets_are_not_averaged() -> None:
+    made = adaptability.blocks(two_seeds(), [facts(0), facts(1, budget=60)], SCALE)
+    (block,) = made["ppo"]["adaptation"]
+    assert block["reason"] == "trainings of different budgets: 30, 60 steps"
+    assert "budget" not in block
+
+
+def test_ratios_and_differences_of_areas_are_never_averaged() -> None:
+    """Seed 1's twin is near perfect: then both seeds give the difference, and the block says so."""
+    perfect = episodes(1, [100, 100, 100, 100], "wind", SCRATCH)
+    three = [facts(0), facts(1), facts(0, SCRATCH)]
+    (block,) = adaptability.blocks(two_seeds(), three, SCALE)["ppo"]["adaptation"]
+    assert block["forward_transfer_is"].startswith("(A")
+    # A = (0.2/2 + 0.8 + 0.9 + 1/2) / 3 of seed 0, its twin's (0 + 0.1 + 0.2 + 0.3/2) / 3 = 0.15
+    assert block["forward_transfer"]["estimate"] == pytest.approx((2.3 / 3 - 0.15) / 0.85)
+    made = adaptability.blocks([*two_seeds(), *perfect], [*three, facts(1, SCRATCH)], SCALE)
+    (block,) = made["ppo"]["adaptation"]
+    assert block["forward_transfer_is"] == "A - A_scratch: from scratch is near perfect"
+    one, two = 2.3 / 3 - 0.15, (0.4 / 2 + 0.95 + 0.96 + 0.97 / 2) / 3 - 1.0
+    assert block["per_seed"]["0"]["forward_transfer"] == pytest.approx(one)
+    assert block["forward_transfer"]["estimate"] == pytest.approx((one + two) / 2)
+
+
+def test_one_episode_cannot_tell_a_drop() -> None:
+    records = [r for r in two_seeds() if r.evaluation_seed == 0]
+    (block,) = adaptability.blocks(records, [facts(0), facts(1)], SCALE)["ppo"]["adaptation"]
+    assert block["drop"]["estimate"] == pytest.approx(0.7)
+    assert block["recovery_ratio"] is None
+    assert block["recovery_ratio_reason"].startswith("one episode")
+
+
 def test_a_seed_with_a_missing_episode_is_left_out() -> None:
     made = adaptability.blocks(two_seeds()[1:], [facts(0), facts(1)], SCALE)
     (block,) = made["ppo"]["adaptation"]
     assert block["training_seeds"] == [1]
+    assert (block["left_out"], block["left_out_reason"]) == ([0], "episodes are missing")
     assert block["drop"]["low"] is None
 
 

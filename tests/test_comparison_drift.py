@@ -13,6 +13,7 @@ from rl_lab import drift_records
 from rl_lab.comparison import card, drifting
 from rl_lab.comparison.drifting import Setup
 from rl_lab.drift_records import DriftRecord
+from rl_lab.statistics import drift
 from rl_lab.statistics.adaptation import Scale
 
 SETUP = Setup("wind", 1.0, {"kind": "step"}, change_step=10, horizon=5)
@@ -133,7 +134,75 @@ def test_a_moved_distribution_shows() -> None:
     records = [r for seed in range(6) for r in pair(seed, samples=np.full((4, 2), 3.0))]
     found = block(records)
     assert found["obs_shift"]["estimate"] == pytest.approx(3.0)
-    assert found["per_seed"]["0"]["obs_shift_p"] <= 0.02
+    # Of the 64 ways to swap within 6 pairs, none and all give as much.
+    assert found["per_seed"]["0"]["obs_shift_p"] == pytest.approx(2 / 64, abs=0.02)
+
+
+def test_permutations_stay_within_pairs() -> None:
+    """Seeds a decade apart: mixed freely they give all effects, swapped in pairs always one."""
+    records = [
+        dataclasses.replace(r, residual_after=10.0**k * (2.0 if r.drift else 1.0))
+        for k in range(9)
+        for r in pair(k)
+    ]
+    found = block(records)["per_seed"]["0"]
+    assert found["dynamics_shift"] == pytest.approx(np.log10(2.0))
+    # The median of each side is the middle pair's, whichever way round.
+    assert found["dynamics_shift_p"] == 1.0
+    labels = drift.within_pairs(np.array([False] * 3 + [True] * 3), 200, np.random.default_rng(0))
+    assert (labels[:, :3] ^ labels[:, 3:]).all()
+    assert len(np.unique(labels, axis=0)) == 8
+    with pytest.raises(ValueError, match="two sides of one length"):
+        drift.within_pairs(np.array([False, True, True]), 1, np.random.default_rng(0))
+
+
+def test_an_episode_whose_twin_ended_early_is_in_no_pair() -> None:
+    still, moved = pair(1, samples=np.full((4, 2), 9.0), residual_after=9.0)
+    early = dataclasses.replace(still, samples=np.empty((0, 2)), residual_after=None)
+    found = block([*pair(0), early, moved])
+    assert found["obs_shift"]["estimate"] == 0.0
+    assert found["dynamics_shift"]["estimate"] == 0.0
+
+
+def test_episodes_are_those_of_a_whole_seed() -> None:
+    cut = dataclasses.replace(STILL, training_seed=1, drift=True)
+    short = [dataclasses.replace(r, training_seed=2) for r in pair(0)]
+    found = block([*pair(0), *pair(1), cut, *short])
+    assert found["episodes"] == 2
+    assert found["training_seeds"] == [0]
+    assert (found["left_out"], found["left_out_reason"]) == ([1, 2], "episodes are missing")
+
+
+def test_a_seed_without_a_monitor_is_not_one_that_detects_nothing() -> None:
+    bare = {"false_alarm_rate": None, "no_monitor": "no reference"}
+    unwatched = [
+        dataclasses.replace(r, training_seed=seed, **bare) for seed in (1, 2) for r in pair(0)
+    ]
+    found = block([*pair(0, alarm_step=13), *unwatched])["detection"]
+    assert (found["detected"], found["episodes"]) == (1, 1)
+    assert found["delay_steps"] == 2
+    assert found["detection_rate"]["estimate"] == 1.0
+    assert found["detection_rate_reason"] == "no reference"
+
+
+def test_an_end_without_drift_is_told() -> None:
+    assert "reason" not in block(pair(0))["survival"]
+    still, moved = pair(0)
+    found = block([dataclasses.replace(still, terminated=True, truncated=False), moved])
+    assert found["survival"]["reason"].startswith("episodes end without drift too")
+
+
+def test_whatever_is_missing_says_why() -> None:
+    none = dict.fromkeys(("residual_after", "false_alarm_rate"))
+    reason = "no alarm: no model"
+    bare = [dataclasses.replace(r, no_monitor=reason, **none) for r in pair(0)]
+    found = block(bare)["per_seed"]["0"]
+    assert found["dynamics_shift_p"] is None
+    assert found["dynamics_shift_p_reason"] == reason
+    assert found["novelty_rate_reference"] == 0.02
+    assert "novelty_rate_reference_reason" not in found
+    for name, value in found.items():
+        assert value is not None or found[f"{name}_reason"]
 
 
 def test_without_a_scale_loss_per_step_still_stands() -> None:

@@ -153,6 +153,7 @@ def _facts(adapted: Adapted) -> Facts:
         parameter=shift.parameter,
         unit=shift.unit,
         value=shift.value(delta),
+        budget=int(card["budget"]),
         steps=tuple(adapted.steps),
         costs={key: float(card[key]) for key in ("gradient_updates", "seconds", "cpu_seconds")},
         declared=dict(card["declared"]),

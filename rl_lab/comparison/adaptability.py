@@ -39,6 +39,7 @@ class Facts:
         parameter: What the shift changes.
         unit: Unit of that.
         value: The parameter's value in the context; None where it has none.
+        budget: Steps that were asked for.
         steps: Steps at which there are snapshots.
         costs: What the training took: `gradient_updates`, `seconds`, `cpu_seconds`.
         declared: What was carried over, in words.
@@ -52,6 +53,7 @@ class Facts:
     parameter: str | None
     unit: str | None
     value: float | None
+    budget: int
     steps: tuple[int, ...]
     costs: Mapping[str, float]
     declared: Mapping[str, str]
@@ -106,13 +108,6 @@ def _cells(records: Iterable[EpisodeRecord]) -> _Cells:
 
 def _block(facts: Sequence[Facts], cells: _Cells, scale: Scale) -> dict[str, Any]:
     first = facts[0]
-    continued = sorted((f for f in facts if f.kind == CONTINUED), key=lambda f: f.training_seed)
-    twins = {f.training_seed: f for f in facts if f.kind == SCRATCH}
-    seeds = [
-        _Seed(f.training_seed, curves, f)
-        for f in continued
-        if (curves := _curves(f, twins.get(f.training_seed), cells, scale)) is not None
-    ]
     head = {
         "shift": first.shift,
         "delta": first.delta,
@@ -120,22 +115,47 @@ def _block(facts: Sequence[Facts], cells: _Cells, scale: Scale) -> dict[str, Any
         "value": first.value,
         "unit": first.unit,
     }
+    if len(budgets := sorted({f.budget for f in facts})) > 1:
+        reason = f"trainings of different budgets: {', '.join(map(str, budgets))} steps"
+        return {**head, "training_seeds": [], "reason": reason}
+    # Rollouts need not end at the same step; no curve is read beyond its own end.
+    until = min((f.steps[-1] for f in facts if len(f.steps) > 1), default=0)
+    continued = sorted((f for f in facts if f.kind == CONTINUED), key=lambda f: f.training_seed)
+    twins = {f.training_seed: f for f in facts if f.kind == SCRATCH}
+    seeds = [
+        _Seed(f.training_seed, curves, f)
+        for f in continued
+        if (curves := _curves(f, twins.get(f.training_seed), cells, scale, until)) is not None
+    ]
     if not seeds:
         return {**head, "training_seeds": [], "reason": "no continued training has its episodes"}
+    ratio = all(adaptation.has_room(s.curves) for s in seeds)
+    transfer = adaptation.forward_transfer if ratio else adaptation.area_difference
+    measures = {**_MEASURES, "forward_transfer": transfer}
     return {
         **head,
         "budget": round(seeds[0].curves.budget),
         "episodes": len(_returns(cells, seeds[0].facts, seeds[0].facts.steps[0], first.shift)),
         "training_seeds": [s.seed for s in seeds],
+        **_left_out(continued, seeds),
         "scale": scale.label,
         "nominal_learned": all(adaptation.nominal_learned(s.curves) for s in seeds),
-        **_measures(seeds),
+        **_measures(seeds, measures),
+        "forward_transfer_is": _RATIO if ratio else _DIFFERENCE,
         "steps_to_recover": _recovery([adaptation.steps_to_recover(s.curves) for s in seeds]),
         "cost": _cost(seeds),
         "declared": dict(seeds[0].facts.declared),
         "curves": _mean_curves(seeds),
-        "per_seed": {str(s.seed): _of_seed(s.curves) for s in seeds},
+        "per_seed": {str(s.seed): _of_seed(s.curves, measures) for s in seeds},
     }
+
+
+def _left_out(continued: Sequence[Facts], seeds: Sequence[_Seed]) -> dict[str, Any]:
+    """The training seeds that the block is not about, if any."""
+    gone = sorted({f.training_seed for f in continued} - {s.seed for s in seeds})
+    if not gone:
+        return {}
+    return {"left_out": gone, "left_out_reason": "episodes are missing"}
 
 
 def _returns(cells: _Cells, facts: Facts, step: int, world: str) -> FloatArray:
@@ -144,38 +164,50 @@ def _returns(cells: _Cells, facts: Facts, step: int, world: str) -> FloatArray:
     return np.array([found[seed] for seed in sorted(found)])
 
 
-def _curves(facts: Facts, twin: Facts | None, cells: _Cells, scale: Scale) -> Curves | None:
-    """A seed's curves; None where an episode is missing."""
+def _curves(
+    facts: Facts, twin: Facts | None, cells: _Cells, scale: Scale, until: int
+) -> Curves | None:
+    """A seed's curves up to a step; None where an episode is missing."""
     shifted = [_returns(cells, facts, step, facts.shift) for step in facts.steps]
     original = [_returns(cells, facts, step, "none") for step in facts.steps]
     counts = {len(returns) for returns in (*shifted, *original)}
     if len(counts) != 1 or 0 in counts or len(facts.steps) < 2:
         return None
     lost = scale.score(original[0]) - scale.score(shifted[0])
-    error = float(lost.std(ddof=1) / len(lost) ** 0.5) if len(lost) > 1 else 0.0
+    error = float(lost.std(ddof=1) / len(lost) ** 0.5) if len(lost) > 1 else None
+    steps = [float(step) for step in (*(s for s in facts.steps if s < until), until)]
     return Curves(
-        steps=[float(step) for step in facts.steps],
-        shifted=_scores(shifted, scale),
-        original=_scores(original, scale),
-        scratch=None if twin is None else _scratch(facts, twin, cells, scale),
+        steps=steps,
+        shifted=_read(steps, facts, _scores(shifted, scale)),
+        original=_read(steps, facts, _scores(original, scale)),
+        scratch=None if twin is None else _scratch(steps, twin, cells, scale),
         drop_error=error,
     )
+
+
+def _read(steps: Sequence[float], facts: Facts, scores: Sequence[float]) -> list[float]:
+    """A curve at steps within its own, between its snapshots where there is none."""
+    return [float(score) for score in np.interp(steps, facts.steps, scores)]
 
 
 def _scores(returns: Sequence[FloatArray], scale: Scale) -> list[float]:
     return [float(scale.score(values).mean()) for values in returns]
 
 
-def _scratch(facts: Facts, twin: Facts, cells: _Cells, scale: Scale) -> list[float] | None:
-    """The twin's curve at the steps of the other; rollouts need not end at the same ones."""
+def _scratch(
+    steps: Sequence[float], twin: Facts, cells: _Cells, scale: Scale
+) -> list[float] | None:
+    """The twin's curve at the steps of the other."""
     returns = [_returns(cells, twin, step, twin.shift) for step in twin.steps]
     if any(len(values) == 0 for values in returns):
         return None
-    scores = np.interp(facts.steps, twin.steps, _scores(returns, scale))
-    return [float(score) for score in scores]
+    return _read(steps, twin, _scores(returns, scale))
 
 
-_MEASURES: dict[str, Callable[[Curves], Measured]] = {
+_RATIO = "(A - A_scratch) / (1 - A_scratch)"
+_DIFFERENCE = "A - A_scratch: from scratch is near perfect"
+_Measures = Mapping[str, Callable[[Curves], Measured]]
+_MEASURES: _Measures = {
     "drop": lambda c: Measured(adaptation.drop(c)),
     "jumpstart": adaptation.jumpstart,
     "recovery_ratio": adaptation.recovery_ratio,
@@ -186,9 +218,9 @@ _MEASURES: dict[str, Callable[[Curves], Measured]] = {
 }
 
 
-def _measures(seeds: Sequence[_Seed]) -> dict[str, Any]:
+def _measures(seeds: Sequence[_Seed], measures: _Measures) -> dict[str, Any]:
     data: dict[str, Any] = {}
-    for name, measure in _MEASURES.items():
+    for name, measure in measures.items():
         found = [measure(s.curves) for s in seeds]
         data |= over_seeds(name, found)
     return data
@@ -262,8 +294,8 @@ def _point(values: Sequence[float]) -> dict[str, float | None]:
     return {key: number(getattr(interval, key)) for key in ("estimate", "low", "high")}
 
 
-def _of_seed(curves: Curves) -> dict[str, Any]:
-    found = {name: measure(curves) for name, measure in _MEASURES.items()}
+def _of_seed(curves: Curves, measures: _Measures) -> dict[str, Any]:
+    found = {name: measure(curves) for name, measure in measures.items()}
     recovery = adaptation.steps_to_recover(curves)
     return {
         **{name: measured.value for name, measured in found.items()},

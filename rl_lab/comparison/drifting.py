@@ -7,19 +7,19 @@ computed per training seed; intervals are Student's t over the training seeds.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rl_lab import seeding
 from rl_lab.comparison.adaptability import over_seeds
-from rl_lab.comparison.wording import number
 from rl_lab.drift_records import DriftRecord
-from rl_lab.statistics import drift
+from rl_lab.statistics import drift, measures
 from rl_lab.statistics.adaptation import Measured, Scale
 from rl_lab.statistics.drift import Tested
 
+_NOT_REACHED = "no episode reached the change"
 # Measures that are shares; their intervals end at 0 and 1.
 _SHARES = ("survival", "false_alarm_rate", "detection_rate", "novelty_rate")
 
@@ -78,36 +78,34 @@ def blocks(
 def _block(
     records: Sequence[DriftRecord], setup: Setup, scale: Scale | str, memory: bool
 ) -> dict[str, Any]:
-    found: dict[int, dict[str, Measured]] = {}
-    counts = [0, 0]
+    whole: dict[int, _Pairs] = {}
     for seed in sorted({r.training_seed for r in records}):
         mine = [r for r in records if r.training_seed == seed]
         moved, still = ([r for r in mine if r.drift is kind] for kind in (True, False))
-        if [r.evaluation_seed for r in moved] != [r.evaluation_seed for r in still] or not moved:
-            continue
-        pairs = _Pairs(moved, still, setup, scale, memory)
-        found[seed] = _of_seed(pairs)
-        delays = _delays(pairs)
-        counts = [
-            counts[0] + sum(d is not None for d in delays),
-            counts[1] + len(delays),
-        ]
-    if not found:
+        if moved and [r.evaluation_seed for r in moved] == [r.evaluation_seed for r in still]:
+            whole[seed] = _Pairs(moved, still, setup, scale, memory)
+    # Seeds are compared on equal terms: one that was cut off after fewer episodes is not whole.
+    most = max((len(pairs.moved) for pairs in whole.values()), default=0)
+    whole = {seed: pairs for seed, pairs in whole.items() if len(pairs.moved) == most}
+    if not whole:
         return {"drift": None, "drift_reason": "no training seed has all its episodes"}
-    return {"drift": _summary(found, records, setup, counts)}
+    gone = sorted({r.training_seed for r in records} - set(whole))
+    left_out = {"left_out": gone, "left_out_reason": "episodes are missing"} if gone else {}
+    return {"drift": {**_summary(whole, records, setup), **left_out}}
 
 
 def _summary(
-    found: Mapping[int, Mapping[str, Measured]],
-    records: Sequence[DriftRecord],
-    setup: Setup,
-    counts: Sequence[int],
+    whole: Mapping[int, _Pairs], records: Sequence[DriftRecord], setup: Setup
 ) -> dict[str, Any]:
+    found = {seed: _of_seed(pairs) for seed, pairs in whole.items()}
+    watched = [p for p in whole.values() if p.moved[0].false_alarm_rate is not None]
+    delays = [delay for pairs in watched for delay in _delays(pairs)]
+
     def over(name: str, key: str) -> dict[str, Any]:
         bounds = (0.0, 1.0) if name.startswith(_SHARES) else (-np.inf, np.inf)
         return over_seeds(key, [values[name] for values in found.values()], bounds)
 
-    declared = next((r.false_alarm_rate for r in records if r.false_alarm_rate is not None), None)
+    declared = watched[0].moved[0].false_alarm_rate if watched else None
     detection: dict[str, Any] = {"detection": None, "detection_reason": _no_monitor(records)}
     if declared is not None:
         detection = {
@@ -115,18 +113,22 @@ def _summary(
                 "declared_false_alarm_rate": declared,
                 **over("false_alarm_rate", "false_alarm_rate"),
                 **over("detection_rate", "detection_rate"),
-                "detected": counts[0],
-                "episodes": counts[1],
+                "detected": sum(d is not None for d in delays),
+                "episodes": len(delays),
                 **_median_delay(found),
             }
         }
     return {
         **{f.name: getattr(setup, f.name) for f in dataclasses.fields(setup)},
-        "episodes": sum(r.drift for r in records) // len(found),
+        "episodes": len(next(iter(whole.values())).moved),
         "training_seeds": list(found),
         **over("loss_per_step", "loss_per_step"),
         **over("loss_score", "loss_score"),
-        "survival": {**over("survival", "drift"), **over("survival_no_drift", "no_drift")},
+        "survival": {
+            **over("survival", "drift"),
+            **over("survival_no_drift", "no_drift"),
+            **_ended_alone(whole.values()),
+        },
         **over("within_episode_recovery", "within_episode_recovery"),
         **detection,
         **over("obs_shift", "obs_shift"),
@@ -146,14 +148,22 @@ def _plain(values: Mapping[str, Measured]) -> dict[str, Any]:
 
 
 def _median_delay(found: Mapping[int, Mapping[str, Measured]]) -> dict[str, Any]:
-    """The median over training seeds of their median delays."""
-    delays = [values["delay_steps"] for values in found.values()]
-    known = [d.value for d in delays if d.value is not None]
-    reasons = "; ".join(sorted({d.reason for d in delays if d.reason}))
-    if 2 * len(known) <= len(delays):
-        return {"delay_steps": None, "delay_steps_reason": reasons}
-    ranks = [*known, *([np.inf] * (len(delays) - len(known)))]
-    return {"delay_steps": number(float(np.median(ranks))), "delay_steps_reason": reasons}
+    """The median over training seeds of their median delays.
+
+    A seed without a monitor, or whose episodes all ended before the change, has no delay, not even
+    a late one.
+    """
+    delays = [
+        values["delay_steps"]
+        for values in found.values()
+        if values["detection_rate"].value is not None
+    ]
+    reasons = sorted({d.reason for d in delays if d.reason})
+    median = measures.censored_median([d.value for d in delays])
+    return {
+        "delay_steps": median,
+        "delay_steps_reason": "; ".join(reasons) or ("" if delays else _NOT_REACHED),
+    }
 
 
 def _no_monitor(records: Sequence[DriftRecord]) -> str:
@@ -180,7 +190,7 @@ def _loss(pairs: _Pairs) -> dict[str, Measured]:
         max(m.length, s.length) - start for m, s in zip(pairs.moved, pairs.still, strict=True)
     ]
     known = [loss / steps for loss, steps in zip(lost, longest, strict=True) if steps > 0]
-    per_step = Measured(None, "no episode reached the change")
+    per_step = Measured(None, _NOT_REACHED)
     if known:
         per_step = Measured(float(np.mean(known)))
     score = Measured(None, str(pairs.scale))
@@ -198,6 +208,13 @@ def _survival(pairs: _Pairs) -> dict[str, Measured]:
         return Measured(float(np.mean(alive)))
 
     return {"survival": share(pairs.moved), "survival_no_drift": share(pairs.still)}
+
+
+def _ended_alone(whole: Iterable[_Pairs]) -> dict[str, str]:
+    """A caution where an unchanged world ends episodes too: that may be what the task asks for."""
+    if not any(r.terminated for pairs in whole for r in pairs.still):
+        return {}
+    return {"reason": "episodes end without drift too; where that is the goal, it is no death"}
 
 
 def _recovery(pairs: _Pairs) -> Measured:
@@ -228,7 +245,7 @@ def _alarms(pairs: _Pairs) -> dict[str, Measured]:
         return dict.fromkeys(("false_alarm_rate", "detection_rate", "delay_steps"), missing)
     delays = _delays(pairs)
     found = drift.detection_delay(delays)
-    rate = Measured(None, "no episode reached the change")
+    rate = Measured(None, _NOT_REACHED)
     if found.episodes:
         rate = Measured(found.detected / found.episodes)
     false = float(np.mean([r.alarm_step is not None for r in pairs.still]))
@@ -243,24 +260,32 @@ def _shifts(pairs: _Pairs) -> dict[str, Measured]:
     """Effects and p-values of what was seen after the change, moving against not moving.
 
     Not against the reference: late in an episode a policy is elsewhere than early, drift or no
-    drift.
+    drift. Episodes on one seed are a pair: both have to have reached the change, and a permutation
+    changes places within pairs only.
     """
     generator = seeding.generator(0, "drift")
+    usual = pairs.moved[0].reference_novelty
     observed = _tested(pairs, lambda r: r.samples, lambda m, s: _obs_shift(pairs, m, s, generator))
     answered = _tested(
-        pairs, lambda r: r.residual_after, lambda m, s: drift.dynamics_shift(s, m, generator)
+        pairs,
+        lambda r: r.residual_after,
+        lambda m, s: drift.dynamics_shift(s, m, generator, relabel=drift.within_pairs),
     )
     return {
         "obs_shift": observed.effect,
-        "obs_shift_p": Measured(observed.p_value),
+        "obs_shift_p": _p_value(observed),
         "dynamics_shift": answered.effect,
-        "dynamics_shift_p": Measured(answered.p_value),
+        "dynamics_shift_p": _p_value(answered),
         "novelty_rate": _novelty(pairs.moved),
         "novelty_rate_no_drift": _novelty(pairs.still),
         "novelty_rate_reference": Measured(
-            pairs.moved[0].reference_novelty, _no_monitor(pairs.moved)
+            usual, _no_monitor(pairs.moved) if usual is None else ""
         ),
     }
+
+
+def _p_value(tested: Tested) -> Measured:
+    return Measured(tested.p_value, tested.effect.reason if tested.p_value is None else "")
 
 
 def _tested(
@@ -268,14 +293,12 @@ def _tested(
     of: Callable[[DriftRecord], Any],
     test: Callable[[list[Any], list[Any]], Tested],
 ) -> Tested:
-    sides = [
-        [value for r in side if (value := of(r)) is not None and np.size(value)]
-        for side in (pairs.moved, pairs.still)
-    ]
-    if not all(sides):
+    both = [(of(m), of(s)) for m, s in zip(pairs.moved, pairs.still, strict=True)]
+    known = [pair for pair in both if all(v is not None and np.size(v) for v in pair)]
+    if not known:
         reason = _no_monitor(pairs.moved) or "no episode reached the change in both worlds"
         return Tested(Measured(None, reason), None)
-    return test(*sides)
+    return test([m for m, _ in known], [s for _, s in known])
 
 
 def _obs_shift(
@@ -286,14 +309,13 @@ def _obs_shift(
     if not all(np.isfinite(sample).all() for sample in (*moved, *still)):
         return Tested(Measured(None, "an observation is not finite"), None)
     if pairs.moved[0].categories:
-        return drift.category_shift(
-            [s.argmax(axis=1) for s in still], [m.argmax(axis=1) for m in moved], generator
-        )
-    return drift.obs_shift(still, moved, sd_s, generator)
+        known, new = ([rows.argmax(axis=1) for rows in side] for side in (still, moved))
+        return drift.category_shift(known, new, generator, relabel=drift.within_pairs)
+    return drift.obs_shift(still, moved, sd_s, generator, relabel=drift.within_pairs)
 
 
 def _novelty(records: Sequence[DriftRecord]) -> Measured:
     known = [r.novelty_after for r in records if r.novelty_after is not None]
     if not known:
-        return Measured(None, _no_monitor(records) or "no episode reached the change")
+        return Measured(None, _no_monitor(records) or _NOT_REACHED)
     return Measured(float(np.mean(known)))

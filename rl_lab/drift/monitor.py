@@ -53,7 +53,7 @@ class DriftReport:
         false_alarm_rate: Alarms per episode that an unchanged world gives at most.
         obs_shift: Largest shift of a dimension's distribution, in deviations of the reference (of
             a discrete observation: total variation distance), with its p-value.
-        novelty_rate: Share of steps outside of the usual range.
+        novelty_rate: Share of steps outside of the usual range; before an episode has ended none.
         nominal_novelty_rate: The same in the reference.
         dynamics_shift: log10 of how much larger the model's residuals are, with its p-value.
     """
@@ -62,7 +62,7 @@ class DriftReport:
     alarms: int
     false_alarm_rate: float
     obs_shift: drift.Tested
-    novelty_rate: float
+    novelty_rate: Measured
     nominal_novelty_rate: float
     dynamics_shift: drift.Tested
 
@@ -183,8 +183,10 @@ def tracker_of(reference: Reference, observation_space: Any, action_space: Any) 
 def compare(reference: Reference, past: list[EpisodeDrift], ended: int, alarms: int) -> DriftReport:
     """Test episodes against a reference; the same episodes always give the same p-values."""
     if not past:
-        nothing = drift.Tested(Measured(None, "no episode has ended"), None)
-        return DriftReport(0, 0, reference.false_alarm_rate, nothing, 0.0, 0.0, nothing)
+        none = Measured(None, "no episode has ended")
+        rates = (none, reference.novelty_rate)
+        nothing = drift.Tested(none, None)
+        return DriftReport(0, 0, reference.false_alarm_rate, nothing, *rates, nothing)
     generator = seeding.generator(0, "drift")
     steps = sum(e.steps for e in past)
     return DriftReport(
@@ -192,7 +194,7 @@ def compare(reference: Reference, past: list[EpisodeDrift], ended: int, alarms: 
         alarms=alarms,
         false_alarm_rate=reference.false_alarm_rate,
         obs_shift=_obs_shift(reference, past, generator),
-        novelty_rate=sum(e.novelty_rate * e.steps for e in past) / steps,
+        novelty_rate=Measured(sum(e.novelty_rate * e.steps for e in past) / steps),
         nominal_novelty_rate=reference.novelty_rate,
         dynamics_shift=_dynamics_shift(reference, past, generator),
     )

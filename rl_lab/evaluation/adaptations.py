@@ -49,7 +49,8 @@ def find(places: Iterable[Path], contestants: Sequence[Entrant]) -> list[Adapted
     """The adaptations at some places, each with its contestant.
 
     Raises:
-        BadInput: A place holds none, one is not complete, or its run's recipe is no contestant.
+        BadInput: A place holds none, one is not complete, its run's recipe is no contestant, or
+            two would be told apart by nothing in the records.
     """
     names = {(e.card.agent, e.card.recipe_hash): e.contestant for e in contestants}
     found = []
@@ -62,7 +63,29 @@ def find(places: Iterable[Path], contestants: Sequence[Entrant]) -> list[Adapted
                 "`rl-lab adapt run=RUN shift=NAME` makes one.",
             )
         found += [_adapted(folder, names) for folder in folders]
+    _require_distinct(found)
     return found
+
+
+def _require_distinct(found: Sequence[Adapted]) -> None:
+    seeds: dict[tuple[SnapshotName, int], Adapted] = {}
+    worlds: dict[tuple[str, str, float], Adapted] = {}
+    for one in found:
+        name = one.name(0)
+        other = seeds.setdefault((name, one.card["seed"]), one)
+        if other is not one:
+            raise BadInput(
+                f"{other.folder} and {one.folder} adapt the same seed to the same world",
+                "each training seed once for a shift and a magnitude",
+                "Leave one of them out.",
+            )
+        other = worlds.setdefault((name.contestant, name.shift, name.delta), one)
+        if other.card["context"] != one.card["context"]:
+            raise BadInput(
+                f"{other.folder} and {one.folder} adapt to different worlds of one name",
+                f"one world called {name.shift} {name.delta:g}",
+                "Evaluate them apart.",
+            )
 
 
 def _adapted(folder: Path, names: Mapping[tuple[str, str], str]) -> Adapted:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy  # its submodules load on first use
 
+from rl_lab.statistics import measures
 from rl_lab.statistics.measures import LEARNED_SCORE
 from rl_lab.statistics.resampling import FloatArray
 
@@ -25,6 +26,8 @@ MILD_SCORE = 0.9
 
 NO_DROP = "no drop"
 NOT_LEARNED = "nominal not learned"
+NO_ROOM = "from scratch is near perfect"
+ONE_EPISODE = "one episode: no telling whether the drop is one"
 NO_SCRATCH = "no training from scratch to compare with"
 
 
@@ -70,14 +73,14 @@ class Curves:
         original: Scores in the training world [p].
         scratch: Scores in the shifted world [p] of training from scratch with the same budget;
             None where there was none.
-        drop_error: Standard error of `original[0] - shifted[0]`.
+        drop_error: Standard error of `original[0] - shifted[0]`; None with one episode.
     """
 
     steps: Sequence[float]
     shifted: Sequence[float]
     original: Sequence[float]
     scratch: Sequence[float] | None
-    drop_error: float
+    drop_error: float | None
 
     def __post_init__(self) -> None:
         lengths = {len(self.steps), len(self.shifted), len(self.original)}
@@ -117,7 +120,8 @@ def drop(curves: Curves) -> float:
 
 def has_drop(curves: Curves) -> bool:
     """Whether the drop is one: positive and beyond both 0.05 and twice its standard error."""
-    return drop(curves) >= max(LEAST_DROP, 2 * curves.drop_error)
+    error = curves.drop_error
+    return error is not None and drop(curves) >= max(LEAST_DROP, 2 * error)
 
 
 def nominal_learned(curves: Curves) -> bool:
@@ -143,6 +147,8 @@ def _no_recovery(curves: Curves) -> str:
     """Why there is nothing to recover; "" where there is."""
     if not nominal_learned(curves):
         return NOT_LEARNED
+    if curves.drop_error is None:
+        return ONE_EPISODE
     if has_drop(curves):
         return ""
     lost = drop(curves)
@@ -208,11 +214,8 @@ def summarize(recoveries: Sequence[Recovery]) -> RecoverySummary:
     steps = [float(r.steps or 0.0) for r in known]
     reached = sum(r.reached for r in known)
     share = f"{reached} of {len(known)} training seeds recovered"
-    median = Measured(None, f"> budget: {share}")
-    if 2 * reached > len(known):
-        # Those that did not recover lie above all that did; only their rank counts.
-        ranks = [s if r.reached else np.inf for s, r in zip(steps, known, strict=True)]
-        median = Measured(float(statistics.median(ranks)))
+    found = measures.censored_median([r.steps if r.reached else None for r in known])
+    median = Measured(found, f"> budget: {share}" if found is None else "")
     note = "" if reached == len(known) else f"at least: {share}"
     return RecoverySummary(reached, len(known), median, Measured(statistics.fmean(steps), note))
 
@@ -231,17 +234,30 @@ def _mean_over(steps: Sequence[float], values: FloatArray) -> float:
 def forward_transfer(curves: Curves) -> Measured:
     """Whether the past helps: (A - A_scr) / (1 - A_scr), A the mean clipped score (2105.10919).
 
-    Where training from scratch leaves less than 0.05 of room, A - A_scr stands for the ratio.
+    Where training from scratch leaves less than 0.05 of room there is none; `area_difference` is.
     """
     if curves.scratch is None:
         return Measured(None, NO_SCRATCH)
-    ours, scratch = (
-        _mean_over(curves.steps, np.clip(np.asarray(curve, dtype=float), 0.0, 1.0))
-        for curve in (curves.shifted, curves.scratch)
-    )
-    if 1.0 - scratch < _LEAST_ROOM:
-        return Measured(ours - scratch, "a difference of areas: from scratch is near perfect")
-    return Measured((ours - scratch) / (1.0 - scratch))
+    if not has_room(curves):
+        return Measured(None, NO_ROOM)
+    scratch = _clipped_area(curves, curves.scratch)
+    return Measured((_clipped_area(curves, curves.shifted) - scratch) / (1.0 - scratch))
+
+
+def area_difference(curves: Curves) -> Measured:
+    """A - A_scr: what stands for the transfer where from scratch is near perfect."""
+    if curves.scratch is None:
+        return Measured(None, NO_SCRATCH)
+    return Measured(_clipped_area(curves, curves.shifted) - _clipped_area(curves, curves.scratch))
+
+
+def has_room(curves: Curves) -> bool:
+    """Whether training from scratch leaves enough to gain for a ratio to be told."""
+    return curves.scratch is None or 1.0 - _clipped_area(curves, curves.scratch) >= _LEAST_ROOM
+
+
+def _clipped_area(curves: Curves, scores: Sequence[float]) -> float:
+    return _mean_over(curves.steps, np.clip(np.asarray(scores, dtype=float), 0.0, 1.0))
 
 
 def dip(curves: Curves) -> float:

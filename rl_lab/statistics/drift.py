@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from rl_lab.statistics import measures
 from rl_lab.statistics.adaptation import Measured
 from rl_lab.statistics.resampling import FloatArray
 
@@ -43,12 +44,36 @@ class Tested:
     p_value: float | None
 
 
+Labels = npt.NDArray[np.bool_]
+# Which episodes are called current in so many permutations: [e], how many, draws -> [b, e].
+Relabel = Callable[[Labels, int, np.random.Generator], Labels]
+
+
+def freely(is_current_e: Labels, count: int, generator: np.random.Generator) -> Labels:
+    """Any episode may stand for any other: the two sides are independent."""
+    return generator.permuted(np.tile(is_current_e, (count, 1)), axis=1)
+
+
+def within_pairs(is_current_e: Labels, count: int, generator: np.random.Generator) -> Labels:
+    """Episode i of one side changes places with episode i of the other, or does not.
+
+    Raises:
+        ValueError: The sides are not of one length.
+    """
+    half = len(is_current_e) // 2
+    if 2 * half != len(is_current_e) or is_current_e.sum() != half:
+        raise ValueError("pairs need two sides of one length")
+    swapped = generator.random((count, half)) < 0.5
+    return np.concatenate([swapped, ~swapped], axis=1)
+
+
 def obs_shift(
     reference: Sequence[FloatArray],
     current: Sequence[FloatArray],
     sd_s: FloatArray,
     generator: np.random.Generator,
     permutations: int = PERMUTATIONS,
+    relabel: Relabel = freely,
 ) -> Tested:
     """How far observations have moved: max_j W1(reference_j, current_j) / sd_j.
 
@@ -60,6 +85,7 @@ def obs_shift(
         sd_s: The unit of each dimension, from other episodes than these.
         generator: Draws the permutations.
         permutations: How many.
+        relabel: Which permutations are drawn.
     """
     rows = np.concatenate([*reference, *current])
     order_sn = np.argsort(rows, axis=0, kind="stable").T
@@ -69,7 +95,7 @@ def obs_shift(
         steps = np.cumsum(differences_bn[:, order_sn], axis=2)[:, :, :-1]
         return np.asarray((np.abs(steps) * gaps_sn).sum(axis=2).max(axis=1))
 
-    return _permuted(reference, current, statistic, rows.size, generator, permutations)
+    return _permuted(reference, current, statistic, rows.size, generator, relabel, permutations)
 
 
 def category_shift(
@@ -77,6 +103,7 @@ def category_shift(
     current: Sequence[npt.NDArray[np.int64]],
     generator: np.random.Generator,
     permutations: int = PERMUTATIONS,
+    relabel: Relabel = freely,
 ) -> Tested:
     """How far a discrete observation's histogram has moved: total variation distance in [0, 1].
 
@@ -85,6 +112,7 @@ def category_shift(
         current: States of each current episode, [t].
         generator: Draws the permutations.
         permutations: How many.
+        relabel: Which permutations are drawn.
     """
     rows = np.concatenate([*reference, *current])
     _, codes = np.unique(rows, return_inverse=True)
@@ -93,15 +121,17 @@ def category_shift(
     def statistic(differences_bn: FloatArray) -> FloatArray:
         return np.asarray(0.5 * np.abs(differences_bn @ indicator).sum(axis=1))
 
-    return _permuted(reference, current, statistic, indicator.size, generator, permutations)
+    cells = indicator.size
+    return _permuted(reference, current, statistic, cells, generator, relabel, permutations)
 
 
 def _permuted(
     reference: Sequence[np.ndarray],
     current: Sequence[np.ndarray],
-    statistic: object,
+    statistic: Callable[[FloatArray], FloatArray],
     cells: int,
     generator: np.random.Generator,
+    relabel: Relabel,
     permutations: int,
 ) -> Tested:
     """A statistic of the difference of two empirical distributions, episodes permuted whole."""
@@ -114,13 +144,12 @@ def _permuted(
         weights_be = np.where(labels_be, 1.0 / ours, -1.0 / (lengths.sum() - ours))
         return np.asarray(weights_be[:, episode_n])
 
-    assert callable(statistic)
     observed = float(statistic(differences(is_current[None]))[0])
     extreme = 0
     at_once = max(1, _CELLS_AT_ONCE // cells)
     for start in range(0, permutations, at_once):
         count = min(at_once, permutations - start)
-        labels = generator.permuted(np.tile(is_current, (count, 1)), axis=1)
+        labels = relabel(is_current, count, generator)
         extreme += int((statistic(differences(labels)) >= observed - _ROUNDING).sum())
     return Tested(Measured(observed), (extreme + 1) / (permutations + 1))
 
@@ -212,6 +241,7 @@ def dynamics_shift(
     current: Sequence[float],
     generator: np.random.Generator,
     permutations: int = PERMUTATIONS,
+    relabel: Relabel = freely,
 ) -> Tested:
     """log10 of the ratio of the median residuals, two-sided p by permuting whole episodes.
 
@@ -220,20 +250,26 @@ def dynamics_shift(
         current: Mean residual of each current episode.
         generator: Draws the permutations.
         permutations: How many.
+        relabel: Which permutations are drawn.
     """
     values = np.array([*calibration, *current], dtype=float)
     least = np.finfo(float).tiny
     if not np.isfinite(values).all():
         return Tested(Measured(None, "a residual is not finite"), None)
 
-    def effects(values_be: FloatArray) -> FloatArray:
-        medians = np.median(values_be[:, len(calibration) :], axis=1)
-        known = np.median(values_be[:, : len(calibration)], axis=1)
-        return np.log10(np.maximum(medians, least)) - np.log10(np.maximum(known, least))
+    def effects(labels_be: Labels) -> FloatArray:
+        rows_be = np.broadcast_to(values, labels_be.shape)
+        medians, known = (
+            np.median(rows_be[chosen].reshape(len(labels_be), -1), axis=1)
+            for chosen in (labels_be, ~labels_be)
+        )
+        logs = [np.log10(np.maximum(side, least)) for side in (medians, known)]
+        return np.asarray(logs[0] - logs[1])
 
-    observed = float(effects(values[None])[0])
-    shuffled = generator.permuted(np.tile(values, (permutations, 1)), axis=1)
-    extreme = int((np.abs(effects(shuffled)) >= abs(observed) - _ROUNDING).sum())
+    is_current = np.arange(len(values)) >= len(calibration)
+    observed = float(effects(is_current[None])[0])
+    shuffled = effects(relabel(is_current, permutations, generator))
+    extreme = int((np.abs(shuffled) >= abs(observed) - _ROUNDING).sum())
     p_value = (extreme + 1) / (permutations + 1)
     if np.median(values[: len(calibration)]) <= least < np.median(values[len(calibration) :]):
         return Tested(Measured(None, "calibration residuals are 0: no ratio"), p_value)
@@ -289,12 +325,9 @@ class Delay:
 
 def detection_delay(delays: Sequence[float | None]) -> Delay:
     """Median delay; an episode that ended without an alarm counts as later than all others."""
-    detected = [d for d in delays if d is not None]
-    count = len(delays)
     if not delays:
         return Delay(Measured(None, "no episode reached the change"), 0, 0)
-    if 2 * len(detected) <= count:
-        reason = f"later than the episodes' end: {len(detected)} of {count} detected"
-        return Delay(Measured(None, reason), len(detected), count)
-    ranks = [math.inf if d is None else float(d) for d in delays]
-    return Delay(Measured(float(np.median(ranks))), len(detected), count)
+    detected, count = sum(d is not None for d in delays), len(delays)
+    median = measures.censored_median(delays)
+    reason = f"later than the episodes' end: {detected} of {count} detected"
+    return Delay(Measured(median, reason if median is None else ""), detected, count)

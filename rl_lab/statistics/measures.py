@@ -5,6 +5,8 @@ Scores are affine in the return: 0 is a random policy, 1 is solved.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import scipy  # its submodules load on first use
@@ -57,6 +59,20 @@ def cvar(values: npt.ArrayLike, share: float) -> float:
     """Mean of the worst `share` of values [k] (1912.05663)."""
     x = np.asarray(values, dtype=float)
     return float(x[x <= np.quantile(x, share)].mean())
+
+
+def censored_median(values: Sequence[float | None]) -> float | None:
+    """Median of values of which some are only known to lie above all the others.
+
+    Args:
+        values: None for such a one; only its rank counts.
+
+    Returns:
+        None unless more than half are known.
+    """
+    if 2 * sum(value is not None for value in values) <= len(values):
+        return None
+    return float(np.median([np.inf if value is None else float(value) for value in values]))
 
 
 def dispersion(values: npt.ArrayLike) -> float:

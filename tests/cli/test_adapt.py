@@ -233,6 +233,20 @@ def test_adaptations_of_another_recipe_are_refused(
     assert "one of the contestants: dqn" in line
 
 
+def test_an_adaptation_given_twice_is_refused(
+    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever else differs, the records could not tell them apart."""
+    copy = tmp_path / "again" / "seed_0"
+    shutil.copytree(adapted(lab, "ppo"), copy)
+    given = f"adaptations=[{adapted(lab, 'ppo').parent},{copy}]"
+    line = complaint(f"evaluate runs={run_of(lab, 'ppo')} {given}", capsys)
+    assert "adapt the same seed to the same world" in line
+    shutil.rmtree(copy.parent)
+    twice = f"adaptations=[{adapted(lab, 'ppo').parent},{adapted(lab, 'ppo')}]"
+    assert "the same seed" in complaint(f"evaluate runs={run_of(lab, 'ppo')} {twice}", capsys)
+
+
 def test_a_run_without_its_checkpoint_says_what_is_missing(
     lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -133,7 +133,8 @@ class _Crew:
                 )
                 self._running.add(process)
             code = process.wait()
-            self._running.discard(process)
+            with self._lock:
+                self._running.discard(process)
         name = f"{plan.agent} seed {plan.seed} {plan.kind}"
         print(f"{name}: {'done' if code == 0 else f'exit code {code}, see {log}'}", flush=True)
         return code

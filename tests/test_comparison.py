@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from rl_lab import statistics
-from rl_lab.comparison import Contestant, Learning, Protocol, ShiftFacts, compare
+from rl_lab.comparison import Contestant, Learning, Protocol, ShiftFacts, card, compare
 from rl_lab.environments import Anchors
 from rl_lab.errors import BadInput
 from rl_lab.records import EpisodeRecord
@@ -348,8 +348,8 @@ def test_robustness_by_hand():
     assert found["auc"]["estimate"] == pytest.approx(0.675)
     assert (found["auc"]["low"], found["auc"]["high"]) == (0.0, 1.0)  # t at n = 2 is wide; cut
     assert found["auc"]["label"] == (
-        "auc 0.675 [0.000, 1.000]  95% t over 2 training seeds | 3 shared evaluation seeds"
-        " | deterministic | shift pole_length | CartPole-v1"
+        "auc 0.675 [0.000, 1.000]  95% t over 2 training seeds, cut to [0, 1]"
+        " | 3 shared evaluation seeds | deterministic | shift pole_length | CartPole-v1"
     )
     # per seed 0.2 and -0.4
     assert found["worst"]["estimate"] == pytest.approx(-0.1)
@@ -367,16 +367,68 @@ def test_robustness_by_hand():
 
 
 def test_what_is_kept_along_the_shift_by_hand():
-    # means at 0, 0.5, 1: 1.1, 0.8, -0.1; 0.8 * 1.1 = 0.88 is lost at 0.5 already
+    # of the first seed's 1.0 the share 0.85 is kept at 0.5; of the second's 1.2 only 0.625
     found = robustness(shifted("a", [[1.0, 0.85, 0.2], [1.2, 0.75, -0.4]]), [0, 1])["robustness"]
     found = along(found)
     kept = [level["retention"] for level in found["levels"]]
-    assert kept == pytest.approx([1.0, 0.8 / 1.1, -0.1 / 1.1])
-    assert (found["critical_shift"], found["critical_shift_text"]) == (0.0, "0.0")
+    assert kept == pytest.approx([1.0, (0.85 + 0.625) / 2, (0.2 - 0.4 / 1.2) / 2])
+    half = 12.706204736174698 * (0.85 - 0.625) / 2  # t(0.975, 1) * sd / sqrt(2)
+    assert found["levels"][1]["retention_low"] == pytest.approx(kept[1] - half)
+    assert found["levels"][1]["retention_high"] == pytest.approx(kept[1] + half)
+    assert (found["critical_shift"], found["critical_shift_text"]) == (0.25, "0.25")
     assert found["per_seed_critical_shift"] == {"0": "0.5", "1": "0.0"}
     whole = along(robustness(shifted("a", [[1.0, 0.9, 0.9]] * 2), [0, 1])["robustness"])
     assert whole["saturated"] is True
     assert (whole["critical_shift"], whole["critical_shift_text"]) == (1.0, ">1.0")
+
+
+def test_seeds_that_had_nothing_to_lose_are_left_out_of_what_is_kept():
+    rows = shifted("a", [[1.0, 0.9, 0.9], [1.0, 0.9, 0.5], [0.05, 0.9, 0.9]])
+    found = along(robustness(rows, [0, 1, 2])["robustness"])
+    reason = "without 1 training seed: nominal not learned"
+    # one is never lost, one is lost beyond 0.5: at least the middle of 0.5 and 1
+    assert (found["critical_shift"], found["critical_shift_text"]) == (0.75, ">0.75")
+    assert found["critical_shift_reason"] == reason
+    assert found["per_seed_critical_shift"]["2"] == "undefined: nominal not learned"
+    assert [level["retention"] for level in found["levels"]] == pytest.approx([1.0, 0.9, 0.7])
+    assert {level["retention_reason"] for level in found["levels"]} == {reason}
+
+
+def test_a_shift_that_was_not_run_leaves_the_others_theirs():
+    other = ShiftFacts("gravity", "g", "m/s^2", 0.5, ((0.0, 9.8), (0.5, 12.0), (1.0, 15.0)))
+    how = dataclasses.replace(protocol(5, 3), shifts=(FACTS, other))
+    rows = shifted("a", [[1.0, 0.6, 0.2]] * 2)
+    scored = robustness(rows, [0, 1], how=how)
+    found = scored["robustness"]
+    assert found["shifts"][0]["auc"]["estimate"] == pytest.approx(0.6)
+    assert found["shifts"][1]["levels"] == []
+    assert found["shifts"][1]["levels_reason"] == "not all of its episodes were run"
+    assert found["learned"] is True
+    for key in ("auc", "worst", "cvar10"):
+        assert found[key] is None
+        assert found[f"{key}_reason"] == "no training seed has all its shifted episodes"
+    assert not unexplained(found)
+    rows = [row for row in card.card(scored) if row[0] == "robustness area"]
+    assert [value[:4] for _, value, _ in rows] == ["-", "0.60", "-"]
+    assert rows[0][2] == "no training seed has all its shifted episodes"
+    assert rows[2][2] == "gravity: not all of its episodes were run"
+
+
+def test_the_card_shows_the_mean_of_several_shifts_first():
+    other = dataclasses.replace(FACTS, name="gravity")
+    how = dataclasses.replace(protocol(5, 3), shifts=(FACTS, other))
+    rows = shifted("a", [[1.0, 0.6, 0.2]] * 2)
+    rows += [
+        dataclasses.replace(r, shift="gravity", episode_return=120.0) for r in rows if r.delta > 0
+    ]
+    found = card.card(robustness(rows, [0, 1], how=how))
+    areas = [(value[:4], where) for what, value, where in found if what == "robustness area"]
+    assert areas == [
+        ("0.80", "mean of 2 shifts"),
+        ("0.60", "pole_length, length 0.5 to 1, 3 levels"),
+        ("1.00", "gravity, length 0.5 to 1, 3 levels"),
+    ]
+    assert ("gap seeds / near / far", "-", "no contexts were drawn") in found
 
 
 def test_the_worst_tenth_is_per_seed_and_over_all_levels():

@@ -77,6 +77,7 @@ def test_critical_shift(scores, expected):
     assert measures.critical_shift([0.0, 0.25, 0.5, 1.0], scores) == expected
 
 
-def test_retention():
-    assert measures.retention([0.5, 0.25, 0.0]) == ([1.0, 0.5, 0.0], "")
-    assert measures.retention([0.09, 0.09]) == (None, "undefined: nominal not learned")
+def test_the_worst_share_keeps_the_leading_axes():
+    x = np.random.default_rng(0).normal(size=(3, 4, 50))
+    expected = [[np.sort(row)[:5].mean() for row in rows] for rows in x]
+    assert measures.cvar(x, 0.1) == pytest.approx(np.array(expected))

@@ -60,18 +60,37 @@ def _robustness(contestant: Data) -> list[Row]:
     block = contestant.get("robustness")
     if not block:
         return [("robustness area", MISSING, contestant.get("robustness_reason", ""))]
-    shown = block.get("shifts") or [block]
+    shifts = block["shifts"]
     rows: list[Row] = []
-    for one in shown:
-        levels = one["levels"]
-        ends = [level["value"] for level in (levels[0], levels[-1])]
-        span = "" if None in ends else f", {one['parameter']} {ends[0]:g} to {ends[1]:g}"
-        where = f"{one['shift']}{span}, {len(levels)} levels"
-        rows.append(("robustness area", _value(one["auc"]), where))
-        rows.append(("worst / CVaR10", f"{_plain(one['worst'])} / {_plain(one.get('cvar10'))}", ""))
-        if text := one.get("critical_shift_text"):
-            rows.append(("critical shift (80 %)", str(text), "largest magnitude that keeps 80 %"))
+    if len(shifts) > 1:
+        where = block.get("auc_reason", f"mean of {len(shifts)} shifts")
+        rows = _area(block, where)
+    for one in shifts:
+        rows += _along(one)
     return rows
+
+
+def _along(shift: Data) -> list[Row]:
+    """What is left along one shift."""
+    levels = shift["levels"]
+    if not levels:
+        return [("robustness area", MISSING, f"{shift['shift']}: {shift['levels_reason']}")]
+    ends = [level["value"] for level in (levels[0], levels[-1])]
+    span = "" if None in ends else f", {shift['parameter']} {ends[0]:g} to {ends[1]:g}"
+    text, left_out = str(shift["critical_shift_text"]), shift.get("critical_shift_reason")
+    meaning = "largest magnitude that keeps 80 %, median of the training seeds"
+    critical = ("critical shift (80 %)", text, left_out or meaning)
+    if shift["critical_shift"] is None:
+        critical = ("critical shift (80 %)", MISSING, text)
+    return [*_area(shift, f"{shift['shift']}{span}, {len(levels)} levels"), critical]
+
+
+def _area(block: Data, where: str) -> list[Row]:
+    tails = f"{_plain(block['worst'])} / {_plain(block['cvar10'])}"
+    return [
+        ("robustness area", _value(block["auc"]), where),
+        ("worst / CVaR10", tails, block.get("cvar10_reason", "")),
+    ]
 
 
 def _plain(value: Any) -> str:
@@ -81,10 +100,11 @@ def _plain(value: Any) -> str:
 
 
 def _gaps(contestant: Data) -> list[Row]:
-    """The generalisation gap, where it was measured."""
+    """The generalisation gap, or why there is none."""
     block = contestant.get("generalisation")
     if not block:
-        return []
+        reason = contestant.get("generalisation_reason", "")
+        return [("gap seeds / near / far", MISSING, reason)]
     texts = " / ".join(_plain(block.get(name)) for name in ("gap_seeds", "gap_near", "gap_far"))
     why = "" if block.get("gap_seeds") else str(block.get("gap_seeds_reason", ""))
     return [("gap seeds / near / far", texts, why)]

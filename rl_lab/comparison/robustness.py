@@ -11,20 +11,27 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rl_lab.comparison import scoring, wording
-from rl_lab.comparison.scoring import Cells, Setting, ShiftFacts, World
+from rl_lab.comparison.scoring import (
+    CVAR_EPISODES,
+    CVAR_SHARE,
+    Cells,
+    Setting,
+    ShiftFacts,
+    World,
+)
 from rl_lab.comparison.wording import interval_data, number
 from rl_lab.statistics import intervals, measures
-from rl_lab.statistics.intervals import Interval
+from rl_lab.statistics.adaptation import MILD_SCORE
+from rl_lab.statistics.intervals import Interval, counted
 from rl_lab.statistics.resampling import FloatArray
 
+BoolArray = npt.NDArray[np.bool_]
+
 STILL = "none"
-_CVAR_SHARE = 0.1
-# Below this the worst tenth is a handful of episodes.
-_CVAR_EPISODES = 50
-# What still scores this much at the far end has not been tried hard enough.
-_SATURATED_SCORE = 0.9
+_NO_SEED = "no training seed has all its shifted episodes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,17 +62,31 @@ def robustness(cells: Cells, training_seeds: Sequence[int], setting: Setting) ->
     for facts in protocol.shifts:
         curves = _curves(cells, training_seeds, [facts], setting)
         blocks.append(_of_shift(curves, facts, setting) if curves.seeds else _unscored(facts))
-    together = _curves(cells, training_seeds, protocol.shifts, setting)
-    if not together.seeds:
-        return _nothing("no training seed has all its shifted episodes")
+    if not any(block["levels"] for block in blocks):
+        return _nothing(_NO_SEED)
     return {
         "robustness": {
             "shifts": blocks,
-            "learned": bool(together.scores_nkl[:, :, 0].mean() >= measures.LEARNED_SCORE),
-            **_summary(together, setting, "+".join(facts.name for facts in protocol.shifts)),
+            **_together(cells, training_seeds, setting),
             **_grid(cells, training_seeds, setting),
         }
     }
+
+
+def _together(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> dict[str, Any]:
+    """Whether there was anything to lose, and the summary over all shifts; nulls where one lacks.
+
+    Shifts have their own seeds each; a summary is of seeds that have every shift's episodes.
+    """
+    shifts = setting.protocol.shifts
+    curves = _curves(cells, training_seeds, shifts, setting)
+    summary = _no_summary(_NO_SEED)
+    if curves.seeds:
+        summary = _summary(curves, setting, "+".join(facts.name for facts in shifts))
+    else:
+        curves = _curves(cells, training_seeds, (), setting)
+    learned = bool(curves.scores_nkl[:, :, 0].mean() >= measures.LEARNED_SCORE)
+    return {"learned": learned, **summary}
 
 
 def _nothing(reason: str) -> dict[str, Any]:
@@ -73,7 +94,33 @@ def _nothing(reason: str) -> dict[str, Any]:
 
 
 def _unscored(facts: ShiftFacts) -> dict[str, Any]:
-    return {"shift": facts.name, "levels": [], "levels_reason": "not all of its episodes were run"}
+    reason = "not all of its episodes were run"
+    return {
+        **_head(facts),
+        "levels": [],
+        "levels_reason": reason,
+        **_no_summary(reason),
+        "saturated": None,
+        "saturated_reason": reason,
+        **scoring.stated("critical_shift", np.nan, reason),
+        "critical_shift_text": reason,
+        "per_seed_critical_shift": {},
+    }
+
+
+def _no_summary(reason: str) -> dict[str, Any]:
+    keys = ("auc", "worst", "cvar10")
+    reasons = {f"{key}_reason": reason for key in keys}
+    return {**dict.fromkeys(keys), **reasons, "per_seed_auc": {}}
+
+
+def _head(facts: ShiftFacts) -> dict[str, Any]:
+    return {
+        "shift": facts.name,
+        "parameter": facts.parameter,
+        "unit": facts.unit,
+        "near_delta": facts.near_delta,
+    }
 
 
 def _deltas(setting: Setting) -> list[float]:
@@ -98,27 +145,41 @@ def _curves(
 
 def _of_shift(curves: _Curves, facts: ShiftFacts, setting: Setting) -> dict[str, Any]:
     deltas = _deltas(setting)
-    per_seed_nl = curves.scores_nkl.mean(axis=1)
-    mean_l = per_seed_nl.mean(axis=0)
-    critical, text = measures.critical_shift(deltas, mean_l)
-    texts = [measures.critical_shift(deltas, row)[1] for row in per_seed_nl]
     return {
-        "shift": facts.name,
-        "parameter": facts.parameter,
-        "unit": facts.unit,
-        "near_delta": facts.near_delta,
+        **_head(facts),
         "levels": _levels(curves, facts, deltas),
         **_summary(curves, setting, facts.name),
-        "saturated": bool(mean_l[-1] >= _SATURATED_SCORE),
-        **scoring.stated("critical_shift", np.nan if critical is None else critical, text),
-        "critical_shift_text": text,
-        "per_seed_critical_shift": dict(zip(map(str, curves.seeds), texts, strict=True)),
+        "saturated": bool(curves.scores_nkl[:, :, -1].mean() >= MILD_SCORE),
+        **_critical(curves, deltas),
     }
+
+
+def _critical(curves: _Curves, deltas: Sequence[float]) -> dict[str, Any]:
+    """The median over the training seeds that had learned of how far each can be moved."""
+    found = [measures.critical_shift(deltas, row) for row in curves.scores_nkl.mean(axis=1)]
+    texts = dict(zip(map(str, curves.seeds), (text for _, text in found), strict=True))
+    known = [value for value, _ in found if value is not None]
+    value, reason, text = np.nan, found[0][1], found[0][1]
+    if known:
+        # Only what was never lost reaches the last magnitude; it may lie anywhere beyond.
+        median = measures.censored_median([v if v < deltas[-1] else None for v in known])
+        value = float(np.median(known)) if median is None else median
+        text = f">{value}" if median is None else f"{value}"
+        reason = _left_out(len(found) - len(known))
+    data = scoring.stated("critical_shift", value, reason)
+    if known and reason:
+        data["critical_shift_reason"] = reason
+    return {**data, "critical_shift_text": text, "per_seed_critical_shift": texts}
+
+
+def _left_out(count: int) -> str:
+    """Why a number is about fewer training seeds; "" where it is about all."""
+    return f"without {counted(count, 'training seed')}: nominal not learned" if count else ""
 
 
 def _levels(curves: _Curves, facts: ShiftFacts, deltas: Sequence[float]) -> list[dict[str, Any]]:
     values = dict(facts.values)
-    kept, reason = measures.retention(curves.scores_nkl.mean(axis=(0, 1)))
+    learned = curves.scores_nkl[:, :, 0].mean(axis=1) >= measures.LEARNED_SCORE
     levels = []
     for level, delta in enumerate(deltas):
         score = intervals.reward_interval(curves.scores_nkl[:, :, level], scoring.generator())
@@ -130,10 +191,36 @@ def _levels(curves: _Curves, facts: ShiftFacts, deltas: Sequence[float]) -> list
                 "score": score.estimate,
                 "low": number(score.low),
                 "high": number(score.high),
-                **scoring.stated("retention", kept[level] if kept else np.nan, reason),
+                **_retention(curves.scores_nkl[:, :, [0, level]], learned),
             }
         )
     return levels
+
+
+def _retention(ends_nk2: FloatArray, learned: BoolArray) -> dict[str, Any]:
+    """Mean over the training seeds that had learned of the share each keeps of its own score.
+
+    Args:
+        ends_nk2: Scores in the training context and at a magnitude.
+        learned: Which training seeds had [n].
+    """
+    left_out = int((~learned).sum())
+    if not learned.any():
+        return scoring.stated("retention", np.nan, measures.NOT_LEARNED)
+
+    def share(scores: FloatArray) -> FloatArray:
+        mean = scores.mean(axis=-2)
+        # Resampled episodes may all be worth nothing; such a share has no limit.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(mean[..., 1] / mean[..., 0])
+
+    kept = over_seeds(ends_nk2[learned], share)
+    data = {
+        "retention": kept.estimate,
+        "retention_low": number(kept.low),
+        "retention_high": number(kept.high),
+    }
+    return {**data, "retention_reason": _left_out(left_out)} if left_out else data
 
 
 def _summary(curves: _Curves, setting: Setting, name: str) -> dict[str, Any]:
@@ -162,14 +249,12 @@ def _summary(curves: _Curves, setting: Setting, name: str) -> dict[str, Any]:
 
 def _cvar(scores_nkl: FloatArray) -> dict[str, Any]:
     """Mean of each training seed's worst tenth over all levels and episodes, then averaged."""
-    if scores_nkl[0].size < _CVAR_EPISODES:
-        reason = f"fewer than {_CVAR_EPISODES} episodes along the shift"
+    if scores_nkl[0].size < CVAR_EPISODES:
+        reason = f"fewer than {CVAR_EPISODES} episodes along the shift"
         return {"cvar10": None, "cvar10_reason": reason}
 
     def tail(scores: FloatArray) -> FloatArray:
-        flat = scores.reshape(*scores.shape[:-2], -1)
-        worst = flat <= np.quantile(flat, _CVAR_SHARE, axis=-1, keepdims=True)
-        return np.asarray(np.where(worst, flat, 0.0).sum(axis=-1) / worst.sum(axis=-1))
+        return measures.cvar(scores.reshape(*scores.shape[:-2], -1), CVAR_SHARE)
 
     return {"cvar10": interval_data(over_seeds(scores_nkl, tail))}
 

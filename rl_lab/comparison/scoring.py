@@ -27,8 +27,9 @@ NOMINAL: World = ("none", 0.0, "none")
 # Training seed, world, evaluation seed -> return.
 Cells = Mapping[tuple[int, World, int], float]
 
-_CVAR_SHARE = 0.1
-_CVAR_EPISODES = 50
+CVAR_SHARE = 0.1
+# Below this the worst tenth is a handful of episodes.
+CVAR_EPISODES = 50
 _WORST_SEEDS = 4  # one in so many, rounded up
 
 
@@ -183,10 +184,10 @@ def reward(seeds: Sequence[int], returns_nk: FloatArray, setting: Setting) -> di
     context = setting.context(seeds, mean.method, k)
     if n > 1:
         context += ["undiscounted return", setting.environment]
-    reason = f"fewer than {_CVAR_EPISODES} episodes"
+    reason = f"fewer than {CVAR_EPISODES} episodes"
     cvar = intervals.no_interval(np.nan, reason)
-    if k >= _CVAR_EPISODES:
-        cvar = shares.cvar_interval(returns_nk, _CVAR_SHARE, generator())
+    if k >= CVAR_EPISODES:
+        cvar = shares.cvar_interval(returns_nk, CVAR_SHARE, generator())
     episodes = float(np.mean([measures.dispersion(row) for row in returns_nk]))
     return {
         "per_seed": per_seed(seeds, means_n),

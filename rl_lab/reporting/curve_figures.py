@@ -85,7 +85,8 @@ def robustness(evaluation: Evaluation) -> Figure:
         if levels_of(stored):
             drawn.append(_robustness_line(name, stored, look[name]))
         else:
-            missing.append(Missing(name, reason(contestant, "robustness")))
+            why = reason(curve_of(stored), "levels") if stored else reason(contestant, "robustness")
+            missing.append(Missing(name, why))
     figure = Figure(
         "Score along the shift",
         "left is the training context, right its far end; 1 is a solved task and 0 random play."

@@ -9,7 +9,7 @@ from typing import Any
 
 from rl_lab.records import EpisodeRecord
 from rl_lab.reporting import tables, text
-from rl_lab.reporting.stored import Data, Evaluation, block, levels_of, reason
+from rl_lab.reporting.stored import Data, Evaluation, block, curve_of, levels_of, reason
 from rl_lab.reporting.tables import (
     Cell,
     Column,
@@ -127,9 +127,11 @@ def robustness(evaluation: Evaluation) -> Table | None:
     whys = [reason(c, "robustness") for c in contestants]
     cells = [
         [tables.name(c) for c in contestants],
-        intervals([block(b, "auc") for b in blocks], whys, 2),
+        *(
+            intervals([block(b, key) for b in blocks], tables.whys(blocks, key, whys), 2)
+            for key in ("auc", "worst")
+        ),
     ]
-    cells += [intervals([block(b, "worst") for b in blocks], whys, 2)]
     columns = [
         tables.CONTESTANT,
         Column("area", "under the score over [0, 1], mean of the shifts"),
@@ -138,13 +140,8 @@ def robustness(evaluation: Evaluation) -> Table | None:
     for delta, value in sorted(levels.items()):
         columns.append(Column(f"{delta:g}", "" if value is None else f"{value:.4g}"))
         found = [_level(b, delta) for b in blocks]
-        cells.append(
-            intervals(
-                found,
-                [tables.whys([b], "level", [w])[0] for b, w in zip(blocks, whys, strict=True)],
-                2,
-            )
-        )
+        first = [curve_of(b) for b in blocks]
+        cells.append(intervals(found, tables.whys(first, "levels", whys), 2))
     return table("levels", "Score at each magnitude of the shift", columns, transposed(cells))
 
 

@@ -32,7 +32,9 @@ _BEST = Cell("best")
 def leaderboard(evaluation: Evaluation) -> Table:
     """Who earned how much, how surely, how fast, how robustly, at what cost."""
     contestants = evaluation.contestants
-    robustness = [block(block(c, "robustness"), "auc") for c in contestants]
+    stored = [block(c, "robustness") for c in contestants]
+    robustness = [block(one, "auc") for one in stored]
+    whys = [reason(c, "robustness") for c in contestants]
     training = [block(c, "training") for c in contestants]
     no_cost = [tables.NO_COST] * len(contestants)
     made: list[tuple[Column, list[Cell]]] = [
@@ -47,7 +49,7 @@ def leaderboard(evaluation: Evaluation) -> Table:
         (Column("decision µs", "p50, p90"), _decisions(evaluation)),
         (
             Column("robustness", "area"),
-            intervals(robustness, [reason(c, "robustness") for c in contestants], 2),
+            intervals(robustness, tables.whys(stored, "auc", whys), 2),
         ),
         *_adapted(contestants),
         (

@@ -46,14 +46,9 @@ def _figure(evaluation: Evaluation, shift: str) -> Figure:
             drawn.append(_line(name, curve, levels, look[name]))
         else:
             why = reason(contestant, "robustness")
-            missing.append(
-                Missing(
-                    name,
-                    f"it was not evaluated along {shift}"
-                    if block(contestant, "robustness")
-                    else why,
-                )
-            )
+            if block(contestant, "robustness"):
+                why = curve.get("levels_reason") or f"it was not evaluated along {shift}"
+            missing.append(Missing(name, str(why)))
     figure = Figure(
         f"Score along {shift}",
         "left is the training context, right the shift's far end. A line that stays up is a"

@@ -21,7 +21,6 @@ from rl_lab.statistics.measures import (
     optimality_gap,
     prob_improvement,
     profile,
-    retention,
     win_rate,
 )
 
@@ -39,7 +38,6 @@ __all__ = [
     "optimality_gap",
     "prob_improvement",
     "profile",
-    "retention",
     "reward_interval",
     "t_interval",
     "wilson",

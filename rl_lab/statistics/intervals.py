@@ -38,9 +38,16 @@ class Interval:
     method: str
 
     def clipped(self, low: float, high: float) -> Interval:
-        """The interval cut to the range that the quantity can take."""
+        """The interval cut to the range that the quantity can take; `method` says so if it was."""
         ends = np.clip([self.low, self.high], low, high)
-        return dataclasses.replace(self, low=float(ends[0]), high=float(ends[1]))
+        # An interval that is missing is not cut: NaN differs from NaN.
+        was_cut = self.low < ends[0] or self.high > ends[1]
+        method = f"{self.method}, cut to {_range(low, high)}" if was_cut else self.method
+        return Interval(self.estimate, float(ends[0]), float(ends[1]), method)
+
+
+def _range(low: float, high: float) -> str:
+    return f"[{low:g}, {high:g}]" if np.isfinite(high) else f"{low:g} and above"
 
 
 def counted(count: int, noun: str) -> str:

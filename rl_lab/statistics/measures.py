@@ -15,6 +15,7 @@ from rl_lab.statistics.resampling import FloatArray
 
 # A policy whose nominal score is below this has learned too little to have anything to lose.
 LEARNED_SCORE = 0.1
+NOT_LEARNED = "undefined: nominal not learned"
 _KEPT_SHARE = 0.8
 _SMALL_SAMPLE = 4
 
@@ -27,7 +28,7 @@ def prob_improvement(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
         b: Mean returns of B's training seeds [m].
     """
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    return float(_wins(x[:, None], y[None, :]).mean())
+    return float(wins(x[:, None], y[None, :], (0, 1)))
 
 
 def win_rate(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
@@ -38,11 +39,12 @@ def win_rate(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
         b: Returns [m, k] on the same evaluation seeds.
     """
     x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    return float(_wins(x[:, None, :], y[None, :, :]).mean())
+    return float(wins(x[:, None, :], y[None, :, :], (0, 1, 2)))
 
 
-def _wins(a: FloatArray, b: FloatArray) -> FloatArray:
-    return np.asarray((a > b) + 0.5 * (a == b))
+def wins(a: FloatArray, b: FloatArray, axes: tuple[int, ...]) -> FloatArray:
+    """Share of a's wins over b along some axes, ties half; shapes broadcast."""
+    return np.asarray(((a > b).mean(axis=axes) + (a >= b).mean(axis=axes)) / 2)
 
 
 def iqm(scores: npt.ArrayLike) -> float:
@@ -55,10 +57,15 @@ def optimality_gap(scores: npt.ArrayLike, gamma: float = 1.0) -> float:
     return float(gamma - np.minimum(np.asarray(scores, dtype=float), gamma).mean())
 
 
-def cvar(values: npt.ArrayLike, share: float) -> float:
-    """Mean of the worst `share` of values [k] (1912.05663)."""
+def cvar(values: npt.ArrayLike, share: float) -> FloatArray:
+    """Mean of the worst `share` of values [..., k] (1912.05663).
+
+    Returns:
+        [...].
+    """
     x = np.asarray(values, dtype=float)
-    return float(x[x <= np.quantile(x, share)].mean())
+    worst = x <= np.quantile(x, share, axis=-1, keepdims=True)
+    return np.asarray(np.where(worst, x, 0.0).sum(axis=-1) / worst.sum(axis=-1))
 
 
 def censored_median(values: Sequence[float | None]) -> float | None:
@@ -128,27 +135,9 @@ def critical_shift(deltas: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float 
     """
     grid, curve = np.asarray(deltas, dtype=float), np.asarray(scores, dtype=float)
     if curve[0] < LEARNED_SCORE:
-        return None, _NOT_LEARNED
+        return None, NOT_LEARNED
     lost = np.flatnonzero(curve < _KEPT_SHARE * curve[0])
     if lost.size == 0:
         return float(grid[-1]), f">{float(grid[-1])}"
     kept = float(grid[lost[0] - 1])
     return kept, f"{kept}"
-
-
-def retention(scores: npt.ArrayLike) -> tuple[list[float] | None, str]:
-    """What each shift leaves of the policy's own nominal score.
-
-    Args:
-        scores: Scores [l]; the first one is nominal.
-
-    Returns:
-        Shares [l], or None and the reason.
-    """
-    curve = np.asarray(scores, dtype=float)
-    if curve[0] < LEARNED_SCORE:
-        return None, _NOT_LEARNED
-    return [float(share) for share in curve / curve[0]], ""
-
-
-_NOT_LEARNED = "undefined: nominal not learned"

@@ -39,13 +39,10 @@ def cvar_interval(matrix: npt.ArrayLike, share: float, generator: np.random.Gene
     """
     x = np.asarray(matrix, dtype=float)
     if 1 < len(x) < BOOTSTRAP_SEEDS:
-        return t_interval([measures.cvar(row, share) for row in x], "training seed")
+        return t_interval(measures.cvar(x, share), "training seed")
 
     def worst(stack: FloatArray) -> FloatArray:
-        limits = np.quantile(stack, share, axis=2, keepdims=True)
-        counts = stack <= limits
-        sums = np.where(counts, stack, 0.0).sum(axis=2)
-        return np.asarray((sums / counts.sum(axis=2)).mean(axis=1))
+        return np.asarray(measures.cvar(stack, share).mean(axis=1))
 
     return crossed_bootstrap(x, worst, generator)
 
@@ -69,7 +66,8 @@ def improvement_interval(
         return no_interval(estimate, fewest)
 
     def share(one: FloatArray, two: FloatArray) -> FloatArray:
-        return _wins(one.mean(axis=2)[:, :, None], two.mean(axis=2)[:, None, :], (1, 2))
+        means = one.mean(axis=2)[:, :, None], two.mean(axis=2)[:, None, :]
+        return measures.wins(*means, (1, 2))
 
     return percentile(estimate, resampling.crossed([x, y], share, generator), _method(x, y))
 
@@ -94,15 +92,10 @@ def win_interval(a: npt.ArrayLike, b: npt.ArrayLike, generator: np.random.Genera
         return no_interval(estimate, fewest)
 
     def share(one: FloatArray, two: FloatArray) -> FloatArray:
-        return _wins(one[:, :, None, :], two[:, None, :, :], (1, 2, 3))
+        return measures.wins(one[:, :, None, :], two[:, None, :, :], (1, 2, 3))
 
     method = f"{_method(x, y)}, {counted(k, 'shared evaluation seed')}"
     return percentile(estimate, resampling.crossed([x, y], share, generator), method)
-
-
-def _wins(one: FloatArray, two: FloatArray, axes: tuple[int, ...]) -> FloatArray:
-    """Share of wins, ties half."""
-    return np.asarray(((one > two).mean(axis=axes) + (one >= two).mean(axis=axes)) / 2)
 
 
 def _too_few(a: FloatArray, b: FloatArray) -> str:

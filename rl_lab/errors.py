@@ -9,6 +9,7 @@ from typing import Any
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
+EXIT_HELD = 3
 EXIT_INTERRUPTED = 75
 
 
@@ -38,6 +39,12 @@ class BadInput(LabError):
     """What was asked for cannot be done; nothing was done."""
 
     exit_code = EXIT_BAD_INPUT
+
+
+class Held(BadInput):
+    """Another process works in the same folder; what is asked may be right a moment later."""
+
+    exit_code = EXIT_HELD
 
 
 class Failed(LabError):

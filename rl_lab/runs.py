@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rl_lab import files, paths
-from rl_lab.errors import BadInput
+from rl_lab.errors import BadInput, Held
 
 FORMAT_VERSION = 1
 # Of a run's two frozen policies, the word for it and its folder.
@@ -128,13 +128,13 @@ def exclusive(folder: Path, doing: str) -> Iterator[None]:
         doing: What another process would be doing in it, for the message.
 
     Raises:
-        BadInput: Another process holds it.
+        Held: Another process holds it.
     """
     path = folder / LOCK
     with path.open("a+", encoding="utf-8") as file:
         locked = _lock(file)
         if locked is False or (locked is None and _holder_lives(file)):
-            raise BadInput(
+            raise Held(
                 f"another process is {doing} in {folder}{_holder(file)}",
                 "one writer per folder",
                 "Wait for it, or stop it.",

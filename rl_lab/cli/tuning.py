@@ -19,7 +19,14 @@ from rl_lab.search import trials
 
 FRESH_SEED = 1_000  # of the first training after the search; the search itself begins at 0
 _OBJECTIVES = (["reward"], ["reward", "latency"])
-_LARGEST = 10_000
+# The largest of each number; the fresh training seeds begin where those of trials end.
+_BOUNDS = {
+    "trials": 100_000,
+    "seeds": FRESH_SEED,
+    "checks": 1_000,
+    "winner_seeds": 1_000,
+    "episodes": 1_000,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +122,8 @@ def request(words: Sequence[str], options: Options) -> Request:
         "space": found.to_data(),
         "objective": objective,
         "words": [w for w in of_training if not w.startswith("output=")],
+        # Equal words mean something else once a configuration file has changed.
+        "recipe": baseline.plan.recipe_hash,
     }
     default = f"{baseline.plan.agent}-{files.canonical_hash(facts)}"
     folder = Path(str(settings["output"])) / "tune" / paths.file_name(baseline.plan.environment.id)
@@ -157,10 +166,10 @@ def _split(words: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _check(settings: Mapping[str, Any]) -> None:
-    for key in ("trials", "seeds", "checks", "winner_seeds", "episodes"):
+    for key, most in _BOUNDS.items():
         number = typed.positive_int(settings[key], key)
-        if number > _LARGEST * (key == "trials") * 10 + FRESH_SEED:
-            raise BadInput(f"{key}={number}", f"at most {FRESH_SEED}")
+        if number > most:
+            raise BadInput(f"{key}={number}", f"at most {most}")
     if settings["workers"] is not None:
         typed.positive_int(settings["workers"], "workers")
     typed.value(settings["seed"], int, "seed")
@@ -195,7 +204,7 @@ def require_accepted(request: Request) -> None:
         if "." not in parameter.key or parameter.same_as or parameter.fields:
             continue
         for end in (0, -1):
-            trial = _End(parameter.key, end)
+            trial = _End(parameter.drawn_as, end)
             value = request.draw(trial)[parameter.key]
             try:
                 planned = request.plan({parameter.key: value}, 0)
@@ -219,14 +228,14 @@ def planned_words(key: str, value: Any) -> str:
 class _End:
     """Draws one end of one parameter's range, and the middle of the others."""
 
-    def __init__(self, key: str, end: int) -> None:
-        self._key, self._end = key, end
+    def __init__(self, name: str, end: int) -> None:
+        self._name, self._end = name, end
 
     def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:
-        return choices[self._end] if self._key in name else choices[0]
+        return choices[self._end] if name == self._name else choices[0]
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        return (low, high)[self._end] if self._key in name else (low * high) ** 0.5 if log else low
+        return (low, high)[self._end] if name == self._name else (low * high) ** 0.5 if log else low
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        return (low, high)[self._end] if self._key in name else high
+        return (low, high)[self._end] if name == self._name else high

@@ -11,15 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rl_lab import runs, seeding
-from rl_lab.cli.launching import Job
+from rl_lab import paths, runs, seeding
+from rl_lab.cli.launching import Finished, Job
 from rl_lab.cli.launching.local import Local
 from rl_lab.cli.sweeping import job_of
 from rl_lab.cli.tuning import Request
-from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED, LabError
+from rl_lab.errors import EXIT_DONE, EXIT_HELD, EXIT_INTERRUPTED, Failed, LabError
+from rl_lab.frozen_policy import load_policy
 from rl_lab.runs import Progress
 from rl_lab.search import studies, trials
 from rl_lab.search.studies import Desk
+from rl_lab.training import selecting
 
 _WORKERS = "workers"
 
@@ -133,20 +135,45 @@ class _Training:
     """A run of a trial, in a process of its own."""
 
     def __init__(self, request: Request, values: dict[str, Any], seed: int) -> None:
-        job: Job = job_of(request.plan(values, seed), request.options)
+        planned = request.plan(values, seed)
+        job: Job = job_of(planned, request.options)
         self.folder = job.folder
+        self._plan = planned.plan
         self._launcher = Local(job.folder, 1, 1)
-        self._code: int | None = None
+        self._ended: Finished | None = None
         if runs.status(job.folder) == runs.COMPLETE:
-            self._code = EXIT_DONE
+            self._ended = Finished(job, EXIT_DONE)
         else:
             self._launcher.launch([job])
 
-    def poll(self) -> int | None:
-        """Its exit code, or None."""
+    def poll(self) -> str | None:
+        """How it ended, or None."""
         for done in self._launcher.poll(0.0):
-            self._code = -signal.SIGKILL if done.code is None else done.code
-        return self._code
+            self._ended = done
+        if self._ended is None:
+            return None
+        return trials.HELD if self._ended.code == EXIT_HELD else self._ended.status
+
+    def reason(self) -> str:
+        """Why it failed."""
+        card = runs.read(self.folder) if (self.folder / paths.RUN_CARD).is_file() else {}
+        assert self._ended is not None
+        return str(card.get("error") or self._ended.reason())
+
+    def value(self) -> float:
+        """Mean return of its final policy on its selection seeds.
+
+        Raises:
+            Failed: The environment does not play it.
+        """
+        card = runs.read(self.folder)
+        if card["selection"] and card["selection"][-1]["step"] == card["steps"]:
+            return float(card["selection"][-1]["mean_return"])
+        # The last check was before the end: rollouts are whole, and callbacks end a run anywhere.
+        try:
+            return selecting.mean_return(self._plan, load_policy(self.folder / "policy"))[0]
+        except Exception as error:  # whatever an environment raises ends this trial alone
+            raise Failed(f"the final policy of {self.folder} cannot be played: {error}") from error
 
     def stop(self) -> None:
         """Ask it to stop and wait for it."""

@@ -59,6 +59,13 @@ class Parameter:
     divided_by: str = ""
     fields: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def drawn_as(self) -> str:
+        """The name under which a trial draws it."""
+        if self.power_of:
+            return f"{self.key} (power of {self.power_of})"
+        return f"1 - {self.key}" if self.one_minus and not self.whole else self.key
+
     def drawn(self, trial: Trial, value_of: Configured) -> Any:
         """This parameter's value in a trial.
 
@@ -81,12 +88,12 @@ class Parameter:
     def _number(self, trial: Trial, low: float, high: float) -> Any:
         if self.power_of:
             ends = [int(math.log(end, self.power_of) + 1e-9) for end in (low, high)]
-            exponent = trial.suggest_int(f"{self.key} (power of {self.power_of})", *ends)
+            exponent = trial.suggest_int(self.drawn_as, *ends)
             return self.power_of**exponent
         if self.whole:
             return trial.suggest_int(self.key, int(low), int(high), log=self.log)
         if self.one_minus:
-            return 1.0 - trial.suggest_float(f"1 - {self.key}", 1 - high, 1 - low, log=self.log)
+            return 1.0 - trial.suggest_float(self.drawn_as, 1 - high, 1 - low, log=self.log)
         return trial.suggest_float(self.key, low, high, log=self.log)
 
     def _limit(self, value_of: Configured) -> float:

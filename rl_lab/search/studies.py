@@ -17,10 +17,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rl_lab import runs
-from rl_lab.errors import BadInput, closest
+from rl_lab.errors import BadInput, Held, closest
 
 # What a study must agree on with whoever joins it; also the names in its user attributes.
-FACTS = ("space", "objective", "words")
+FACTS = ("space", "objective", "words", "recipe")
 ERROR, AGAIN, WORKER, VALUES = "error", "again", "worker", "values"
 _UNCLAIMED_S = 60.0
 _SAMPLERS: Mapping[str, Callable[[int], Any]] = {
@@ -158,7 +158,12 @@ def open_study(
     return study
 
 
-_WORDS = {"space": "search space", "objective": "objective", "words": "training"}
+_WORDS = {
+    "space": "search space",
+    "objective": "objective",
+    "words": "training",
+    "recipe": "recipe (its configuration now says something else)",
+}
 
 
 def _difference(there: Any, here: Any) -> str:
@@ -189,14 +194,19 @@ class Desk:
 
     def __enter__(self) -> Desk:
         place = self._folder / self._name
-        place.mkdir(parents=True)
-        self._stack.enter_context(runs.exclusive(place, "searching"))
+        with self._burial():
+            place.mkdir(parents=True)
+            self._stack.enter_context(runs.exclusive(place, "searching"))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-        (self._folder / self._name / runs.LOCK).unlink(missing_ok=True)
-        (self._folder / self._name).rmdir()
+        with self._burial():
+            self._stack.close()
+            _remove(self._folder / self._name)
+
+    def _burial(self) -> contextlib.AbstractContextManager[None]:
+        """Nobody looks into workers' folders while one comes, goes, or is buried."""
+        return _waiting(self._folder / "burial.lock")
 
     def take(self, asked: int) -> Trial | None:
         """The next trial, or None where the others in hand and the finished ones suffice."""
@@ -226,10 +236,13 @@ class Desk:
 
     def bury(self) -> None:
         """Give back the trials of workers that are no more."""
-        with _waiting(self._folder / "burial.lock"):
+        with self._burial():
             for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 if not self._alive(trial):
                     self.give_back(trial)
+            for place in self._folder.iterdir():
+                if place.is_dir() and place.name != self._name and not _held(place):
+                    _remove(place)
 
     def _alive(self, trial: FrozenTrial) -> bool:
         worker = trial.user_attrs.get(WORKER)
@@ -238,14 +251,25 @@ class Desk:
             return (datetime.datetime.now() - start).total_seconds() < _UNCLAIMED_S
         if worker == self._name:
             return True
-        place = self._folder / os.path.basename(str(worker))
-        if not place.is_dir():
+        return _held(self._folder / os.path.basename(str(worker)))
+
+
+def _held(place: Path) -> bool:
+    """Whether a living worker holds a folder; one that is gone is held by nobody."""
+    try:
+        with runs.exclusive(place, "searching"):
             return False
-        try:
-            with runs.exclusive(place, "searching"):
-                return False
-        except BadInput:
-            return True
+    except Held:
+        return True
+    except OSError:
+        return False
+
+
+def _remove(place: Path) -> None:
+    """A worker's folder; where a file system without locks lets another look in, it stays."""
+    with contextlib.suppress(OSError):
+        (place / runs.LOCK).unlink(missing_ok=True)
+        place.rmdir()
 
 
 def set_attribute(study: optuna.Study, trial: Trial | FrozenTrial, key: str, value: Any) -> None:

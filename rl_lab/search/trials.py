@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from rl_lab import paths, runs
-from rl_lab.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_INTERRUPTED, Failed
+from rl_lab import paths, runs, tracking
+from rl_lab.errors import Failed
 from rl_lab.frozen_policy import golden, load_policy
+from rl_lab.tracking import tags
 
-_LOOK_EVERY_S = 0.2
+_LOOK_EVERY_S, _ASK_AGAIN_S = 0.2, 2.0
+HELD = "held"
 _CALLS, _PARTS = 2_000, 5
 AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
     "mean": statistics.fmean,
@@ -28,8 +30,14 @@ class Training(Protocol):
 
     folder: Path
 
-    def poll(self) -> int | None:
-        """Its exit code, or None."""
+    def poll(self) -> str | None:
+        """How it ended: `complete`, `interrupted`, `failed`, or `held` by another; or None."""
+
+    def reason(self) -> str:
+        """Why it failed."""
+
+    def value(self) -> float:
+        """Mean return of its final policy on its selection seeds, once it is complete."""
 
     def stop(self) -> None:
         """Ask it to stop and wait for it."""
@@ -83,44 +91,41 @@ def run(
         folders.append(training.folder)
         seen = 0
         while True:
-            code = training.poll()
+            status = training.poll()
             points = selection(training.folder)
             for value in points[seen:]:
                 place += 1
                 if report(AGGREGATES[aggregate]([*done, value]), place):
                     training.stop()
                     return Result((*done, value), True, tuple(folders))
-            seen = len(points)
-            if code is not None:
+            seen = max(seen, len(points))
+            if status not in (None, HELD):
                 break
             if stopping():
                 training.stop()
                 raise Stopped
-            time.sleep(_LOOK_EVERY_S)
-        _require_done(code, training.folder)
-        done.append(float(runs.read(training.folder)["selection"][-1]["mean_return"]))
+            time.sleep(_LOOK_EVERY_S if status is None else _ASK_AGAIN_S)
+            if status == HELD:
+                # A trial with equal values, or what a dead worker left: this run is ours as well.
+                training = start(seed)
+        _require_complete(training, str(status))
+        done.append(training.value())
     return Result(tuple(done), False, tuple(folders))
 
 
-def _require_done(code: int, folder: Path) -> None:
-    if code in (EXIT_INTERRUPTED, -2, -15):
+def _require_complete(training: Training, status: str) -> None:
+    if status == runs.INTERRUPTED:
         raise Stopped
-    if code != EXIT_DONE:
-        card = runs.read(folder) if (folder / paths.RUN_CARD).is_file() else {}
-        what = "its settings are refused" if code == EXIT_BAD_INPUT else f"exit code {code}"
-        raise Failed(str(card.get("error") or what))
+    if status != runs.COMPLETE:
+        raise Failed(training.reason())
 
 
 def selection(folder: Path) -> list[float]:
     """Mean returns of a run's frozen evaluations so far."""
-    try:
-        lines = (folder / paths.RUN_METRICS).read_text(encoding="utf-8").splitlines(keepends=True)
-    except OSError:
+    if not (folder / paths.RUN_METRICS).is_file():
         return []
-    points = [
-        json.loads(line) for line in lines if line.endswith("\n") and "eval/mean_reward" in line
-    ]
-    return [float(point["eval/mean_reward"]) for point in points]
+    found = (point.get(tags.SELECTION_RETURN) for point in tracking.read_metrics(folder))
+    return [value for value in found if value is not None and math.isfinite(value)]
 
 
 def latency_us(folder: Path) -> float:

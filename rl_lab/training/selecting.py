@@ -17,6 +17,22 @@ from rl_lab.training.plan import RunPlan
 _STEP_LIMIT = 100_000  # of an episode in an environment without a limit of its own
 
 
+def mean_return(plan: RunPlan, policy: FrozenPolicy) -> tuple[float, float]:
+    """Mean return and mean length of a policy's episodes on a run's selection seeds."""
+    seeds = seeding.selection_seeds(plan.seed, plan.training.selection_episodes)
+    returns, lengths = zip(*(_episode(plan, policy, seed) for seed in seeds), strict=True)
+    return statistics.fmean(returns), statistics.fmean(lengths)
+
+
+def _episode(plan: RunPlan, policy: FrozenPolicy, seed: int) -> tuple[float, int]:
+    env = plan.make_env()
+    try:
+        episode = episodes.run_episode(env, policy, seed, episodes.step_limit(env, _STEP_LIMIT))
+    finally:
+        env.close()
+    return episode.episode_return, episode.length
+
+
 class Selection:
     """The evaluations of a run on its selection seeds, and the best policy so far.
 
@@ -46,9 +62,7 @@ class Selection:
             Tag -> number, for the run's metrics.
         """
         start = time.monotonic()
-        seeds = seeding.selection_seeds(self._plan.seed, self._plan.training.selection_episodes)
-        returns, lengths = zip(*(self._episode(policy, seed) for seed in seeds), strict=True)
-        mean = statistics.fmean(returns)
+        mean, length = mean_return(self._plan, policy)
         self.points.append({"step": step, "mean_return": mean})
         if self._plan.snapshots:
             frozen_policy.save(policy, paths.snapshot_folder(self._plan.folder, step))
@@ -57,16 +71,7 @@ class Selection:
             self.best = (mean, step)
             frozen_policy.save(policy, self._plan.folder / "best")
         self.seconds += time.monotonic() - start
-        return {tags.SELECTION_RETURN: mean, tags.SELECTION_LENGTH: statistics.fmean(lengths)}
-
-    def _episode(self, policy: FrozenPolicy, seed: int) -> tuple[float, int]:
-        env = self._plan.make_env()
-        try:
-            limit = episodes.step_limit(env, _STEP_LIMIT)
-            episode = episodes.run_episode(env, policy, seed, limit)
-        finally:
-            env.close()
-        return episode.episode_return, episode.length
+        return {tags.SELECTION_RETURN: mean, tags.SELECTION_LENGTH: length}
 
     def scores(self) -> dict[int, float]:
         """Step -> mean return."""

@@ -13,6 +13,7 @@ import pytest
 
 from rl_lab.cli.launching import Finished, Job, block
 from rl_lab.cli.launching.local import Local
+from rl_lab.cli.launching.tracking import cut
 
 FAKES = str(Path(__file__).parents[1])
 TRAIN = ("train", "debug=smoke", "env.imports=[fakes]", "agent=dqn", "tuned=none")
@@ -147,3 +148,8 @@ def test_results_are_read_whole_lines_only(tmp_path: Path) -> None:
     assert block.read_results(tmp_path / "absent") == {}
     (tmp_path / "r").write_text("0 0\n1 -9\n2 7")
     assert block.read_results(tmp_path / "r") == {0: 0, 1: -9}
+
+
+def test_blocks_never_share_their_results(tmp_path: Path) -> None:
+    cuts = [cut([job(tmp_path, f"{k}", "list")], 1, tmp_path / "jobs") for k in range(50)]
+    assert len({block.results for (block,) in cuts}) == 50

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import gymnasium
 import pytest
 
-from rl_lab import cli
+from rl_lab import cli, seeding
+from rl_lab.frozen_policy import load_policy
 
 pytest.importorskip("optuna", reason="needs the extra `tune`")
+
+from rl_lab.cli import tuning, tuning_worker
+from rl_lab.cli.options import Options
 
 SMALL = (
     "tune env=CartPole-v1 agent=a2c tuned=none training.steps=300 trials=3 seeds=2 checks=2 "
@@ -38,6 +43,8 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("tune aggregate=max", "one of mean, median, worst"),
         ("tune objectives=[speed]", "[reward] or [reward,latency]"),
         ("tune trials=0", "trials=0"),
+        ("tune trials=100_001", "at most 100000"),
+        ("tune seeds=1001", "at most 1000"),
         ("tune space=nope", "no search space 'nope'"),
         ("tune agent=pppo", "Did you mean 'ppo'?"),
         ("tune trails=3", "unknown key 'trails'"),
@@ -67,6 +74,48 @@ def test_a_range_that_the_agent_refuses_is_named(
     assert "Did you mean 'agent.batch_size'?" in line
 
 
+def test_an_end_is_of_the_one_parameter() -> None:
+    end = tuning._End("agent.n_steps", 0)
+    assert end.suggest_int("agent.n_steps", 1, 8) == 1
+    assert end.suggest_int("agent.n_steps_more", 1, 8) == 8
+
+
+def test_a_study_knows_what_its_words_resolved_to(empty_folder: Path) -> None:
+    folder = empty_folder / "mine" / "tuned" / "CartPole-v1"
+    folder.mkdir(parents=True)
+    words = ["env=CartPole-v1", "agent=a2c", "tuned=CartPole-v1/a2c-x"]
+    found = []
+    for gamma in (0.9, 0.9, 0.8):
+        text = f"# @package _global_\nagent:\n  settings: mine\n  gamma: {gamma}\n"
+        (folder / "a2c-x.yaml").write_text(text)
+        found.append(tuning.request(words, Options(config_dir=empty_folder / "mine")).facts)
+    assert found[0] == found[1]
+    assert [k for k in found[0] if found[0][k] != found[2][k]] == ["recipe"]
+
+
+def test_a_trials_value_is_its_final_policys(empty_folder: Path) -> None:
+    words = (
+        "env=CartPole-v1 agent=a2c tuned=none training.steps=100 checks=3 agent.n_steps=1 "
+        "training.n_envs=1 agent.learning_rate=0.05"
+    )
+    request = tuning.request(words.split(), Options())
+    plan = request.plan({}, 0).plan
+    assert cli.main(["train", *request.words, "seed=0"]) == 0
+    card = json.loads((plan.folder / "run.json").read_text())
+    assert [p["step"] for p in card["selection"]] == [33, 66, 99]
+    policy, env = load_policy(plan.folder / "policy"), gymnasium.make("CartPole-v1")
+    total = 0.0
+    seeds = seeding.selection_seeds(0, plan.training.selection_episodes)
+    for seed in seeds:
+        observation, _ = env.reset(seed=seed)
+        state, over = policy.reset(), False
+        while not over:
+            action, state = policy.act(observation, state)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            total, over = total + float(reward), terminated or truncated
+    assert tuning_worker._Training(request, {}, 0).value() == pytest.approx(total / len(seeds))
+
+
 @pytest.mark.slow
 def test_a_search_ends_with_a_proof_and_goes_on_when_asked_for_more(
     capsys: pytest.CaptureFixture[str], empty_folder: Path
@@ -94,7 +143,6 @@ def test_a_search_ends_with_a_proof_and_goes_on_when_asked_for_more(
     command = capsys.readouterr().out.splitlines()[-1].removeprefix("next: rl-lab ")
     assert cli.main([*command.split(), "--cfg"]) == 0
     shown = capsys.readouterr().out
-    rate = study["trials"][0]["values"]["agent.learning_rate"]
-    assert any(
-        f"learning_rate: {v}" in shown for v in (rate, best["values"]["agent.learning_rate"])
-    )
+    again = json.loads(path.read_text())["trials"]
+    best = max(again, key=lambda t: t["objectives"][0])
+    assert f"learning_rate: {best['values']['agent.learning_rate']}" in shown

@@ -16,7 +16,7 @@ from optuna.trial import TrialState  # noqa: E402
 from rl_lab.errors import BadInput  # noqa: E402
 from rl_lab.search import studies  # noqa: E402
 
-FACTS = {"space": [{"key": "a"}], "objective": {"seeds": 1}, "words": ["env=x"]}
+FACTS = {"space": [{"key": "a"}], "objective": {"seeds": 1}, "words": ["env=x"], "recipe": "1"}
 
 
 def opened(folder: Path, url: str | None = None, **facts: Any) -> Any:
@@ -113,6 +113,8 @@ def test_another_space_is_refused(tmp_path: Path, url: str | None) -> None:
         opened(tmp_path, url, space=[{"key": "a"}, {"key": "b"}])
     with pytest.raises(BadInput, match="another training"):
         opened(tmp_path, url, words=["env=y"])
+    with pytest.raises(BadInput, match="another recipe"):
+        opened(tmp_path, url, recipe="2")
 
 
 def test_storages_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
@@ -156,3 +158,18 @@ def test_three_workers_on_a_new_storage_at_once(tmp_path: Path, url: str | None)
     ]
     assert [w.wait(120) for w in workers] == [0, 0, 0]
     assert finished(opened(tmp_path, url)) == 12
+
+
+def test_workers_folders_come_and_go_whoever_looks_into_them(tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    study = opened(tmp_path)
+    with studies.Desk(study, folder) as desk:
+        (folder / "dead").mkdir()
+        (folder / "dead" / "run.lock").write_text("")
+        with studies.Desk(study, folder):
+            desk.bury()
+            assert len([p for p in folder.iterdir() if p.is_dir()]) == 2, "the dead one is gone"
+        assert not studies._held(folder / "vanished")
+        (mine,) = (p for p in folder.iterdir() if p.is_dir())
+        (mine / "left by another").touch()
+    assert [p.name for p in mine.iterdir()] == ["left by another"]

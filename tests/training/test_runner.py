@@ -70,7 +70,7 @@ def test_two_processes_never_write_to_one_run(tmp_path: Path) -> None:
         wait_for_heartbeat(tmp_path)
         second = start(tmp_path)
         _, errors = second.communicate(timeout=120)
-        assert second.returncode == 2
+        assert second.returncode == 3
         assert "another process is training in" in errors
         assert process.poll() is None, "the first goes on undisturbed"
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,11 +50,11 @@ class Block:
 
 def cut(jobs: Sequence[Job], size: int, folder: Path) -> list[Block]:
     """Blocks of at most `size` jobs with equal threads; their files go to a new folder."""
-    place = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{id(jobs) % 10_000}"
     found: list[list[Job]] = []
     for job in jobs:
         if not found or len(found[-1]) == size or found[-1][0].threads != job.threads:
             found.append([])
         found[-1].append(job)
-    place.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix="blocks-", dir=folder))
     return [Block(tuple(some), place / f"{i}.results") for i, some in enumerate(found)]

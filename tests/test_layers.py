@@ -121,7 +121,7 @@ def test_the_lab_never_names_its_agents() -> None:
 
 
 def test_agents_know_only_the_contract() -> None:
-    for path in sorted((ROOT / "agents" / "rl_lab_agents").glob("*.py")):
+    for path in sorted((ROOT / "agents" / "rl_lab_agents").rglob("*.py")):
         assert inside(imports(path)) <= {"agent", "environments", "errors", "seeding", "states"}, (
             path
         )

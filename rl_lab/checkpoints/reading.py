@@ -122,6 +122,7 @@ def opened(folder: Path, expected: Mapping[str, Any]) -> Checkpoint:
         for key, value in expected.items():
             if manifest[key] != value:
                 raise Damaged(folder, f"belongs to another run: {key} {manifest[key]!r}")
+        _require_sealed(folder, manifest)
         for name, sealed in manifest["files"].items():
             _verify(folder, name, sealed)
     except FileNotFoundError as error:
@@ -142,6 +143,20 @@ def _require_readable(folder: Path, manifest: Mapping[str, Any]) -> None:
         f"version {layout.FORMAT_VERSION}, the one this rl-lab reads",
         "Use the version of rl-lab that made it, or delete the run to train it again.",
     )
+
+
+def _require_sealed(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a manifest that vouches for less than is read, or for what lies elsewhere."""
+    chunks = [c["file"] for ring in manifest["rings"].values() for c in ring["chunks"]]
+    for name in (layout.DATA, layout.ARRAYS, *chunks):
+        if name not in manifest["files"]:
+            raise Damaged(folder, f"has a {layout.MANIFEST} that does not vouch for {name}")
+    for name in manifest["files"]:
+        parts = name.split("/")
+        if "\\" in name or ":" in name or not set(parts).isdisjoint({"", ".", ".."}):
+            raise Damaged(
+                folder, f"has a {layout.MANIFEST} that names {name!r}, no file of its own"
+            )
 
 
 def _verify(folder: Path, name: str, sealed: Mapping[str, Any]) -> None:

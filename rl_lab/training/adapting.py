@@ -121,6 +121,7 @@ class _Recorder:
         self._due = [0, *plan.marks]
         self._snapshots: list[dict[str, Any]] = []
         self._updates = agent.costs()["gradient_updates"]
+        self._declared = _declared(plan, agent)  # before anything is learned
         self.stopped = False
 
     def __enter__(self) -> _Recorder:
@@ -210,7 +211,7 @@ class _Recorder:
             "steps": self._step,
             **self._costs(),
             "snapshots": self._snapshots,
-            "declared": _declared(plan, self._agent),
+            "declared": self._declared,
             "error": error,
             "versions": provenance.versions(),
             "git": provenance.git_commit(),
@@ -223,19 +224,25 @@ def _declared(plan: AdaptationPlan, agent: Agent) -> dict[str, str]:
     """What was carried over, in words; a reader of the curves needs to know."""
     if plan.kind != adaptations.CONTINUED:
         return {"weights": "new: the run's recipe and seed, from scratch"}
-    stored = states.REPLAY in agent.state().rings
-    replay = "none: the algorithm has no replay buffer"
-    if stored:
-        kept = "kept: it holds the training world's transitions until new ones replace them"
-        replay = kept if plan.keep_replay else "empty: it fills with the new world alone"
     normalizes = plan.training.normalize_observation or plan.training.normalize_reward
     share = plan.start / (plan.start + plan.steps)
     return {
         "weights": f"the run's, after {plan.source_step} steps",
         "optimizer": "kept, with its moments",
         "normalizer": "kept, goes on updating" if normalizes else "none",
-        "replay_buffer": replay,
+        "replay_buffer": _replay(plan, agent),
         "schedules": f"follow the longer total: they go on from {share:.0%} of it",
         "exploration": "as the schedules say; no random warm-up at the beginning",
         "random_streams": "new",
     }
+
+
+def _replay(plan: AdaptationPlan, agent: Agent) -> str:
+    """What lies in the replay buffer as learning begins, by the buffer itself."""
+    ring = agent.state().rings.get(states.REPLAY)
+    if ring is None:
+        return "none: the algorithm has no replay buffer"
+    if ring.written:
+        return f"kept: {ring.written} rows of the training world, until new ones replace them"
+    why = "" if not plan.keep_replay else "the run did not keep it, "
+    return f"empty: {why}it fills with the new world alone"

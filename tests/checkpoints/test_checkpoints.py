@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as drawn
 
 from rl_lab import checkpoints
-from rl_lab.checkpoints import Keep, tensors, writing
+from rl_lab.checkpoints import Keep, layout, tensors, writing
 from rl_lab.errors import BadInput, Failed
 from rl_lab.states import Ring, State, StateMismatch
 
@@ -78,6 +79,40 @@ def test_a_ring_comes_back_from_its_pieces(
         assert stored.written == rows
         for name, array in ring_of(rows, capacity).arrays.items():
             np.testing.assert_array_equal(target[name], array)
+
+
+def unsealed(manifest: dict[str, Any], name: str) -> None:
+    del manifest["files"][name]
+
+
+def elsewhere(manifest: dict[str, Any], name: str) -> None:
+    manifest["rings"]["replay"]["chunks"][0]["file"] = f"../{name}"
+    manifest["files"][f"../{name}"] = manifest["files"].pop(name)
+
+
+CHUNK = "replay-000000000000-000000000004.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "said"),
+    [
+        (unsealed, "state.json", "does not vouch for state.json"),
+        (unsealed, "arrays.safetensors", "does not vouch for arrays.safetensors"),
+        (unsealed, CHUNK, f"does not vouch for {CHUNK}"),
+        (elsewhere, CHUNK, f"names '../{CHUNK}', no file of its own"),
+    ],
+)
+def test_a_manifest_vouches_for_all_that_is_read(
+    change: Callable[[dict[str, Any], str], None], name: str, said: str, tmp_path: Path
+) -> None:
+    folder = checkpoints.write(tmp_path, 1, state_of(1, 3), FACTS, {}).folder
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    shutil.copy(folder / name, tmp_path / name)
+    change(manifest, name)
+    path.write_text(json.dumps({**manifest, "seal": layout.seal(manifest)}))
+    with pytest.raises(checkpoints.Damaged, match=re.escape(said)):
+        checkpoints.opened(folder, FACTS)
 
 
 def test_only_new_rows_are_written(tmp_path: Path) -> None:

@@ -119,17 +119,30 @@ def test_a_signal_ends_an_adaptation_cleanly(lab: Path, tmp_path: Path) -> None:
     assert adaptations.read(folder)["status"] == "interrupted"
 
 
-def test_replay_and_exploration_go_on_where_they_were(lab: Path) -> None:
-    """The library's traps: a random warm-up, exploration from 1.0 again, an empty buffer."""
+def test_exploration_goes_on_where_it_was(lab: Path) -> None:
+    """The library's traps: a random warm-up, exploration from 1.0 again."""
     words = ADAPT.format(run=run_of(lab, "dqn")) + " scratch=false agent=x"
     assert cli.main([w for w in words.split() if w != "agent=x"]) == 0
     folder = adapted(lab, "dqn")
     declared = adaptations.read(folder)["declared"]
-    assert declared["replay_buffer"].startswith("kept")
+    # A run leaves its replay buffer behind only where it is told to.
+    assert declared["replay_buffer"].startswith("empty: the run did not keep it")
     points = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     rates = [p["rollout/exploration_rate"] for p in points if "rollout/exploration_rate" in p]
     assert max(rates) < 1.0
     assert not (folder.parent / "scratch_0").exists()
+
+
+def test_a_buffer_that_the_run_kept_is_learned_from(lab: Path) -> None:
+    words = TRAIN.format(agent="dqn") + " checkpoint.keep_replay_buffer=true output=keeps"
+    assert cli.main(words.split()) == 0
+    (run,) = (lab / "keeps").glob("train/*/*/seed_0")
+    words = ADAPT.format(run=run) + " scratch=false output=keeps"
+    assert cli.main(words.split()) == 0
+    (folder,) = (lab / "keeps").glob("adapt/*/*/*/seed_0")
+    declared = adaptations.read(folder)["declared"]
+    steps = json.loads((run / "run.json").read_text())["steps"]
+    assert declared["replay_buffer"].startswith(f"kept: {steps} rows")
 
 
 def test_an_empty_buffer_is_declared(lab: Path) -> None:

@@ -17,7 +17,7 @@ ENVIRONMENT = "CartPole-v1"
 ANCHORS = Anchors(random=20.0, solved=120.0, ceiling=500.0, control_period_s=0.02)
 FIRST = 2_000_000_000
 FACTS = ShiftFacts("pole_length", "length", "m", 0.5, ((0.0, 0.5), (0.5, 0.75), (1.0, 1.0)))
-UNKNOWN = Learning(None, {}, {}, "not at hand")
+UNKNOWN = Learning(None, {}, {}, {}, "not at hand", "not known")
 TRAINING = {"seconds": 60.0, "steps": 1000}
 
 

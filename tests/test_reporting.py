@@ -176,7 +176,7 @@ def test_equal_files_give_equal_bytes_also_after_a_move(tmp_path: Path, folder: 
 def test_it_reads_what_the_comparison_writes(folder: Path) -> None:
     fake.build(folder, fake.names(3))
     rows_ = records.read(folder / "episodes.csv")
-    unknown = comparison.Learning(None, {}, {}, "not at hand")
+    unknown = comparison.Learning(None, {}, {}, {}, "not at hand", "not known")
     who = [
         comparison.Contestant(name, "ppo", "PPO", "3f2a91c0", tuple(range(5)), None, unknown)
         for name in fake.names(3)

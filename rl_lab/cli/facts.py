@@ -14,6 +14,9 @@ from rl_lab.evaluation.plan import Entrant
 from rl_lab.shifts import Context, Shift
 from rl_lab.tracking import read_metrics, tags
 
+_UNLIMITED = "training drew fresh initial states without end: there is no finite set to overfit"
+_UNKNOWN_STATES = "which initial states the training met is not known here"
+
 
 def protocol(worlds: Worlds, seed: int, seeds: Sequence[int], step_limit: int) -> Protocol:
     """How the episodes were run.
@@ -88,10 +91,18 @@ def _learning(entrants: Sequence[Entrant], worlds: Worlds) -> Learning:
     returns = {e.training_seed: _last_return(e) for e in entrants} if final else {}
     return Learning(
         trained_on=_trained_on(contexts) if contexts else None,
+        inside=_inside(contexts, worlds) if contexts else {},
         contexts={seed: _members(drawn) for seed, drawn in met.items() if drawn},
         last_returns={seed: value for seed, value in returns.items() if value is not None},
         no_returns="" if final else "not the final policies of runs at hand",
+        no_seed_gap=_UNLIMITED if all(e.run for e in entrants) else _UNKNOWN_STATES,
     )
+
+
+def _inside(contexts: Mapping[str, Any], worlds: Worlds) -> dict[str, bool | None]:
+    """Whether the near and the far set are drawn from what the training drew from."""
+    trained = shifts.drawn_from_data(contexts)
+    return {name: trained.contains(name, worlds.shifts) for name in shifts.RANGES}
 
 
 def _trained_on(contexts: Mapping[str, Any]) -> dict[str, Any]:

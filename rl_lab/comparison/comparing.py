@@ -31,16 +31,21 @@ class Learning:
 
     Attributes:
         trained_on: The contexts it was trained on; None for the one training context.
+        inside: Whether a context set of the evaluation is drawn from within these (True), or from
+            outside (False); None where partly.
         contexts: The first of these that each training seed met, as a world and the evaluation
             seed that it meets there; empty where it was trained in one.
         last_returns: Mean return of the last 100 training episodes, by training seed.
         no_returns: Why these do not compare with the policy's own; "" where they do.
+        no_seed_gap: Why there is no gap between initial states of the training and fresh ones.
     """
 
     trained_on: Mapping[str, Any] | None
+    inside: Mapping[str, bool | None]
     contexts: Mapping[int, Sequence[tuple[World, int]]]
     last_returns: Mapping[int, float]
     no_returns: str
+    no_seed_gap: str
 
 
 @dataclasses.dataclass(frozen=True)

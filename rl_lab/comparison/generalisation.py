@@ -25,7 +25,7 @@ Members = Sequence[tuple[World, int]]
 
 _HOME = {"range": "the training context", "shifts": []}
 _ONE_CONTEXT = "trained in one context: near is a shift for it, no interpolation"
-_UNLIMITED = "training drew fresh initial states without end: there is no finite set to overfit"
+_MIXED = "no context set of this evaluation lies wholly {} what was trained on"
 
 
 def generalisation(
@@ -54,7 +54,7 @@ def generalisation(
             "scores": {name: _mean(matrix) for name, matrix in scores.items()},
             **_gaps(contestant, scores),
             "gap_seeds": None,
-            "gap_seeds_reason": _UNLIMITED,
+            "gap_seeds_reason": contestant.learning.no_seed_gap,
             **_train_eval(contestant, cells, seeds, setting),
         }
     }
@@ -89,10 +89,27 @@ def _gaps(contestant: Contestant, scores: Mapping[str, FloatArray]) -> dict[str,
     gaps: dict[str, Any] = {
         f"gap_{name}": _mean(scores["train"] - scores[name]) for name in ("near", "far")
     }
-    interpolation = {"gap_interpolation": gaps["gap_near"]}
+    inside = contestant.learning.inside
+    within = next((name for name in ("near", "far") if inside.get(name) is True), None)
+    beyond = next((name for name in ("far", "near") if inside.get(name) is False), None)
+    reason = _MIXED.format("within")
     if contestant.learning.trained_on is None:
-        interpolation = {"gap_interpolation": None, "gap_interpolation_reason": _ONE_CONTEXT}
-    return {**gaps, **interpolation, "gap_extrapolation": gaps["gap_far"]}
+        within, beyond, reason = None, "far", _ONE_CONTEXT
+    return {
+        **gaps,
+        "interpolation_set": within,
+        **_gap_of(gaps, "gap_interpolation", within, reason),
+        "extrapolation_set": beyond,
+        **_gap_of(gaps, "gap_extrapolation", beyond, _MIXED.format("outside")),
+    }
+
+
+def _gap_of(gaps: Mapping[str, Any], key: str, name: str | None, reason: str) -> dict[str, Any]:
+    """The gap of a set under another name; without a set, null and both reasons."""
+    if name is not None:
+        return {key: gaps[f"gap_{name}"]}
+    of_set = key.replace("gap_", "") + "_set_reason"
+    return {key: None, f"{key}_reason": reason, of_set: reason}
 
 
 def _train_eval(
@@ -114,10 +131,14 @@ def _train_eval(
 
 
 def matrix(contestants: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rows: how each contestant was trained, D or R; columns: where it was tested, D, R and E."""
-    known = [c for c in contestants if c.get("generalisation")]
-    kinds = {c["name"]: "R" if c["generalisation"]["trained_on"] != _HOME else "D" for c in known}
-    if len(set(kinds.values())) < 2:
+    """Rows: how each contestant was trained, D or R; columns: where it was tested, D, R and E.
+
+    Row R is for those whose training drew from what the near set is drawn from; who was trained on
+    other contexts has no row.
+    """
+    kinds = {c["name"]: _kind(c["generalisation"]) for c in contestants if c.get("generalisation")}
+    known = [c for c in contestants if kinds.get(c["name"])]
+    if {"D", "R"} - set(kinds.values()):
         reason = "no two contestants were trained differently, in one context and in drawn ones"
         return {"generalisation_matrix": None, "generalisation_matrix_reason": reason}
     columns = {"D": "nominal", "R": "near", "E": "far"}
@@ -131,3 +152,9 @@ def matrix(contestants: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ]
     rows.sort(key=lambda row: str(row["trained"]))
     return {"generalisation_matrix": rows}
+
+
+def _kind(block: Mapping[str, Any]) -> str:
+    if block["trained_on"] == _HOME:
+        return "D"
+    return "R" if block["interpolation_set"] == "near" else ""

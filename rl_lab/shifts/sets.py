@@ -40,9 +40,24 @@ class Drawn:
         """A list of contexts."""
         return [shifted(*self.draw(draws)) for _ in range(count)]
 
+    def contains(self, name: str, shifts: tuple[Shift, ...]) -> bool | None:
+        """Whether a range of some shifts lies in this (True), outside (False), or partly (None).
+
+        The same shift is one of the same declaration, wherever its numbers come from.
+        """
+        mine = [_declared(shift) for shift in self.shifts]
+        shared = [_declared(shift) in mine for shift in shifts] if name == self.range else []
+        if not any(shared):
+            return False
+        return True if all(shared) else None
+
     def to_data(self) -> dict[str, Any]:
         """As JSON-ready data."""
         return {"range": self.range, "shifts": [shift.to_data() for shift in self.shifts]}
+
+
+def _declared(shift: Shift) -> Shift:
+    return dataclasses.replace(shift, source="")
 
 
 def drawn(name: str, shifts: tuple[Shift, ...]) -> Drawn:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import linear_policy, saved
 
 from rl_lab import cli, records, seeding, shifts
 from rl_lab.cli import worlds
 from rl_lab.cli.options import Options
+from rl_lab.comparison import Contestant, Learning, generalisation
 from rl_lab.environments import EnvironmentRecipe
 from rl_lab.evaluation import plan, runner
 from rl_lab.evaluation.plan import Entrant
@@ -170,13 +172,52 @@ def test_one_command_gives_all_blocks(scores: dict[str, Any]) -> None:
     assert "trained in one context" in home["gap_interpolation_reason"]
     assert home["scores"]["train"] == home["scores"]["nominal"]
     assert drawn["trained_on"] == {"range": "near", "shifts": ["longer_pole", "shorter_pole"]}
-    assert drawn["gap_interpolation"] == drawn["gap_near"]
-    matrix = scores["generalisation_matrix"]
-    assert [(row["trained"], row["contestant"]) for row in matrix] == [
-        ("D", "home"),
-        ("R", "drawn"),
-    ]
-    assert [set("DRE") <= set(row) for row in matrix] == [True, True]
+    # longer_pole was trained on, observation_noise was not; the far range never was
+    assert drawn["gap_interpolation"] is None
+    assert "wholly within" in drawn["gap_interpolation_reason"]
+    assert drawn["gap_extrapolation"] == drawn["gap_far"]
+    assert "not known here" in drawn["gap_seeds_reason"]
+    assert scores["generalisation_matrix"] is None
+
+
+@pytest.mark.parametrize(
+    ("trained", "inside", "row"),
+    [
+        (("near", ["longer_pole", "observation_noise"]), {"near": True, "far": False}, "R"),
+        (("near", ["longer_pole"]), {"near": None, "far": False}, None),
+        (("far", ["longer_pole", "observation_noise"]), {"near": False, "far": True}, None),
+        (("near", ["shorter_pole"]), {"near": False, "far": False}, None),
+    ],
+)
+def test_interpolation_is_within_what_was_trained_on(
+    trained: tuple[str, list[str]], inside: dict[str, bool | None], row: str | None
+) -> None:
+    name, names = trained
+    # as it stands in a policy's card
+    data = json.loads(json.dumps(shifts.drawn(name, catalogue(*names)).to_data()))
+    drawn = shifts.drawn_from_data(data)
+    tested = catalogue("longer_pole", "observation_noise")
+    assert {n: drawn.contains(n, tested) for n in shifts.RANGES} == inside
+    learning = Learning({"range": name, "shifts": names}, inside, {}, {}, "", "")
+    who = Contestant("a", "a", "A", "0123abcd", (0,), None, learning)
+    matrices = {n: np.full((1, 2), v) for n, v in (("train", 1.0), ("near", 0.8), ("far", 0.3))}
+    gaps = generalisation._gaps(who, matrices)
+    lost = {n: gaps[f"gap_{n}"] for n in shifts.RANGES}
+    within = next((n for n in shifts.RANGES if inside[n]), None)
+    assert gaps["interpolation_set"] == within
+    assert gaps["gap_interpolation"] == (lost[within] if within else None)
+    beyond = "far" if inside["far"] is False else "near"
+    assert gaps["gap_extrapolation"] == lost[beyond]
+    block = {
+        "trained_on": learning.trained_on,
+        **gaps,
+        "scores": {key: {"estimate": 1.0} for key in ("nominal", "near", "far")},
+    }
+    home = {**block, "trained_on": generalisation._HOME}
+    rows = generalisation.matrix(
+        [{"name": "a", "generalisation": block}, {"name": "b", "generalisation": home}]
+    )["generalisation_matrix"]
+    assert [r["trained"] for r in rows or ()] == (["D", row] if row else [])
 
 
 def test_the_sets_are_published_and_reproducible(scores: dict[str, Any]) -> None:

@@ -13,10 +13,11 @@ from rl_lab.comparison import adaptability, drifting
 from rl_lab.comparison.adaptability import Facts
 from rl_lab.drift_records import DriftRecord
 from rl_lab.environments import Anchors
-from rl_lab.evaluation import adaptations, runner
+from rl_lab.errors import BadInput
+from rl_lab.evaluation import adaptations, plan, runner
 from rl_lab.evaluation import drifting as living
 from rl_lab.evaluation.adaptations import Adapted
-from rl_lab.evaluation.plan import Entrant, Failure
+from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.records import EpisodeRecord
 from rl_lab.shifts import Context
 from rl_lab.statistics import adaptation
@@ -32,14 +33,18 @@ class Wanted:
 
     Attributes:
         adapted: Adaptations of its contestants.
-        seeds: Faced by every snapshot.
+        snapshots: Theirs, as far as they can be read.
+        tasks: All the work on them.
+        damaged: Those that cannot be read.
         moving: A context that moves within the episode; None where none was asked for.
         drift_seeds: Faced with and without drift.
         horizon: Steps after the change at which survival is taken.
     """
 
     adapted: tuple[Adapted, ...]
-    seeds: tuple[int, ...]
+    snapshots: tuple[Entrant, ...]
+    tasks: tuple[Task, ...]
+    damaged: tuple[Failure, ...]
     moving: Context | None
     drift_seeds: tuple[int, ...]
     horizon: int
@@ -69,13 +74,36 @@ def wanted(
     settings = data["evaluation"]
     moving = [context for context, _ in planned.scheduled if context.moves]
     drift_seeds = seeds[: worlds.count(settings, "drift_episodes", 0)]
+    if len(moving) > 1 and drift_seeds:
+        names = [context.shift_name for context in moving]
+        raise BadInput(
+            f"a schedule within the episode for {' and '.join(names)}",
+            "one shift that moves",
+            f"Evaluate one at a time: shift={names[0]}, then shift={names[1]}.",
+        )
+    adapted = adaptations.find(places, contestants)
+    faced = seeds[: worlds.count(settings, "adaptation_episodes", 1)]
+    snapshots, damaged = adaptations.entrants(adapted)
     return Wanted(
-        adapted=tuple(adaptations.find(places, contestants)),
-        seeds=tuple(seeds[: worlds.count(settings, "adaptation_episodes", 1)]),
+        adapted=tuple(adapted),
+        snapshots=tuple(snapshots),
+        tasks=tuple(adaptations.tasks(adapted, snapshots, faced)),
+        damaged=tuple(damaged),
         moving=moving[0] if moving and drift_seeds else None,
         drift_seeds=tuple(drift_seeds),
         horizon=worlds.count(settings, "drift_horizon", 1),
     )
+
+
+def require_free(asked: Wanted, folder: Path, settings: runner.Settings) -> None:
+    """Refuse what could not be kept, before the first episode of anything.
+
+    Raises:
+        BadInput: The evaluation's folder holds episodes of other adaptations.
+    """
+    if asked.snapshots:
+        code = plan.fingerprint(asked.tasks, asked.snapshots, settings.step_limit)
+        runner.require_free(folder / FOLDER, code)
 
 
 def measure(
@@ -84,18 +112,18 @@ def measure(
     """Live all episodes that are asked for."""
     snapshots: Sequence[EpisodeRecord] = ()
     drifts: Sequence[DriftRecord] = ()
-    failures: list[Failure] = []
+    failures = list(asked.damaged)
     if asked.moving is not None:
         with progress.of_episodes("drifting") as tell:
             drifts, failed = living.measure(
                 contestants, asked.moving, asked.drift_seeds, folder, settings, tell
             )
         failures += failed
-    if asked.adapted:
-        entrants = adaptations.entrants(asked.adapted)
-        tasks = adaptations.tasks(asked.adapted, asked.seeds)
+    if asked.snapshots:
         with progress.of_episodes("evaluating snapshots") as tell:
-            snapshots, failed = runner.run(tasks, entrants, folder / FOLDER, settings, tell)
+            snapshots, failed = runner.run(
+                asked.tasks, asked.snapshots, folder / FOLDER, settings, tell
+            )
         failures += failed
     return Found(snapshots, drifts, failures)
 

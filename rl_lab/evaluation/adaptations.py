@@ -10,7 +10,7 @@ from typing import Any
 from rl_lab import adaptations, frozen_policy, paths, runs, shifts
 from rl_lab.adaptations import CONTINUED, SnapshotName
 from rl_lab.errors import BadInput
-from rl_lab.evaluation.plan import Entrant, Task
+from rl_lab.evaluation.plan import Entrant, Failure, Task, blocks
 from rl_lab.shifts import Context
 
 _BLOCK = 20
@@ -106,31 +106,39 @@ def _adapted(folder: Path, names: Mapping[tuple[str, str], str]) -> Adapted:
     return Adapted(folder, card, name, shifts.context_from_data(card["context"]))
 
 
-def entrants(adapted: Sequence[Adapted]) -> list[Entrant]:
-    """Every snapshot as something that can be evaluated."""
-    made = []
+def entrants(adapted: Sequence[Adapted]) -> tuple[list[Entrant], list[Failure]]:
+    """Every snapshot as something that can be evaluated, and those that cannot be read."""
+    made, damaged = [], []
     for one in adapted:
         for step in one.steps:
             folder = paths.snapshot_folder(one.folder, step)
-            card = frozen_policy.read_card(folder)
-            made.append(Entrant(str(one.name(step)), one.card["seed"], folder, card, None))
-    return made
+            try:
+                card = frozen_policy.read_card(folder)
+            except BadInput as error:
+                damaged.append(Failure(one.contestant, one.card["seed"], str(error)))
+            else:
+                made.append(Entrant(str(one.name(step)), one.card["seed"], folder, card, None))
+    return made, damaged
 
 
-def tasks(adapted: Sequence[Adapted], seeds: Sequence[int]) -> list[Task]:
-    """Each snapshot in the shifted world; those of continued trainings in the original one too."""
+def tasks(
+    adapted: Sequence[Adapted], snapshots: Sequence[Entrant], seeds: Sequence[int]
+) -> list[Task]:
+    """Each snapshot in the shifted world; those of continued trainings in the original one too.
+
+    Args:
+        adapted: The adaptations.
+        snapshots: Those of their snapshots that can be evaluated.
+        seeds: Faced by each.
+    """
+    of = {(str(one.name(step)), one.card["seed"]): one for one in adapted for step in one.steps}
     made = []
-    for one in adapted:
+    for entrant in snapshots:
+        one = of[entrant.contestant, entrant.training_seed]
         worlds = [one.context, *([shifts.NOMINAL] if one.card["kind"] == CONTINUED else [])]
-        for step in one.steps:
-            folder = paths.snapshot_folder(one.folder, step)
-            made += [
-                Task(str(one.name(step)), one.card["seed"], folder, world, tuple(block))
-                for world in worlds
-                for block in _blocks(seeds)
-            ]
+        made += [
+            Task(entrant.contestant, entrant.training_seed, entrant.folder, world, tuple(block))
+            for world in worlds
+            for block in blocks(seeds, _BLOCK)
+        ]
     return made
-
-
-def _blocks(seeds: Sequence[int]) -> list[Sequence[int]]:
-    return [seeds[i : i + _BLOCK] for i in range(0, len(seeds), _BLOCK)]

@@ -17,7 +17,7 @@ from rl_lab.drift.tracking import Tracker
 from rl_lab.drift_records import DriftRecord
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import workers
-from rl_lab.evaluation.plan import Entrant, Failure, Task
+from rl_lab.evaluation.plan import Entrant, Failure, Task, blocks
 from rl_lab.evaluation.runner import Settings, engine_for
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.shifts import Context
@@ -50,10 +50,10 @@ def measure(
     """
     assert context.schedule is not None
     tasks = [
-        Task(e.contestant, e.training_seed, e.folder, world, tuple(seeds[i : i + _BLOCK]))
+        Task(e.contestant, e.training_seed, e.folder, world, tuple(block))
         for e in contestants
         for world in (context, shifts.NOMINAL)
-        for i in range(0, len(seeds), _BLOCK)
+        for block in blocks(seeds, _BLOCK)
     ]
     engine = dataclasses.replace(
         engine_for(tasks, contestants, settings), live=_Live(context.schedule.start)

@@ -194,11 +194,12 @@ def tasks(
         Task(entrant.contestant, entrant.training_seed, entrant.folder, context, tuple(block_of))
         for context, by_entrant in seeds_of.values()
         for entrant, seeds in ((contestants[i], list(found)) for i, found in by_entrant.items())
-        for block_of in _blocks(seeds, block)
+        for block_of in blocks(seeds, block)
     ]
 
 
-def _blocks(seeds: Sequence[int], size: int) -> Iterable[Sequence[int]]:
+def blocks(seeds: Sequence[int], size: int) -> Iterable[Sequence[int]]:
+    """Seeds in pieces of a size, the last one shorter where they do not divide."""
     return (seeds[i : i + size] for i in range(0, len(seeds), size))
 
 

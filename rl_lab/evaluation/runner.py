@@ -125,11 +125,19 @@ def engine_for(left: Sequence[Task], contestants: Sequence[Entrant], settings: S
 
 
 def _claim(folder: Path, fingerprint: str) -> None:
+    require_free(folder, fingerprint)
+    if not (folder / _PLAN).exists():
+        files.write_json(folder / _PLAN, {"format_version": 1, "fingerprint": fingerprint})
+
+
+def require_free(folder: Path, fingerprint: str) -> None:
+    """Refuse a folder that holds another evaluation; writes nothing.
+
+    Raises:
+        BadInput: It does.
+    """
     path = folder / _PLAN
-    if not path.exists():
-        files.write_json(path, {"format_version": 1, "fingerprint": fingerprint})
-        return
-    if files.read_json(path).get("fingerprint") != fingerprint:
+    if path.exists() and files.read_json(path).get("fingerprint") != fingerprint:
         raise BadInput(
             f"{folder} holds another evaluation",
             "the same policies, seeds and shifts as before",

@@ -210,6 +210,39 @@ def test_the_curve_begins_at_the_frozen_policy_s_own_score(lab: Path) -> None:
     assert all(first[key] == whole[key] for key in shared)
 
 
+def test_other_adaptations_are_refused_before_the_first_episode(
+    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What could not be kept is not run: the evaluation's name does not say which adaptations."""
+    folder = lab / "outputs" / "evaluate" / "g"
+    words = f"evaluate runs={run_of(lab, 'ppo').parent} evaluation=quick shift=weaker_push name=g"
+    words += " evaluation.episodes=2 evaluation.drift_episodes=0 evaluation.clips=0"
+    assert cli.main([*words.split(), f"adaptations={adapted(lab, 'ppo')}"]) == 0
+    before = (folder / "scores.json").read_bytes()
+    journal = folder / "episodes.journal.csv"
+    journal.unlink()
+    line = complaint(f"{words} adaptations={adapted(lab, 'ppo').parent}", capsys)
+    assert "holds another evaluation" in line
+    assert not journal.exists()
+    assert (folder / "scores.json").read_bytes() == before
+
+
+def test_a_damaged_snapshot_costs_its_seed_not_the_evaluation(
+    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "seed_0"
+    shutil.copytree(adapted(lab, "ppo"), copy)
+    (paths.snapshot_folder(copy, 0) / paths.POLICY_CARD).write_text("{")
+    words = f"evaluate runs={run_of(lab, 'ppo').parent} evaluation=quick shift=weaker_push name=h"
+    words += " evaluation.episodes=2 evaluation.drift_episodes=0 evaluation.clips=0"
+    assert cli.main([*words.split(), f"adaptations={copy}"]) == 1
+    scores = json.loads((lab / "outputs" / "evaluate" / "h" / "scores.json").read_text())
+    (block,) = scores["contestants"][0]["adaptation"]
+    assert block["reason"] == "no continued training has its episodes"
+    (failure,) = scores["failures"]
+    assert (failure["contestant"], failure["training_seed"]) == ("ppo", 0)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -228,6 +261,10 @@ def test_the_curve_begins_at_the_frozen_policy_s_own_score(lab: Path) -> None:
         ("adapt run={run} replay_buffer=half", "replay_buffer=half"),
         ("adapt run={run} stps=3", "Did you mean 'steps'?"),
         ("evaluate runs={run} adaptations=nowhere", "nowhere does not exist"),
+        (
+            "evaluate runs={run} schedule=step shift=[weaker_push,longer_pole]",
+            "one shift that moves",
+        ),
         ("evaluate runs={run} adaptations=outputs/train", "holds no adaptations"),
     ],
 )

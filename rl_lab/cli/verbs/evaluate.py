@@ -99,6 +99,7 @@ def _suite(
 
 def _evaluate(request: concluding.Request) -> None:
     paths.require_writable(request.folder)
+    adaptability.require_free(request.adaptability, request.folder, request.settings)
     names = sorted({e.contestant for e in request.contestants})
     count = len(request.contestants)
     who = f"{counted(len(names), 'contestant')} ({', '.join(names)})"

@@ -18,6 +18,8 @@ from rl_lab.cli.launching.tracking import Block, cut
 from rl_lab.errors import BadInput, Failed
 
 _ASK_EVERY_S = 2.0
+# A file that a node wrote last may be seen here this much later than the queue's word.
+_LAG_S = 15.0
 _GONE = "cancelled, or its node died, before it ended"
 
 
@@ -56,6 +58,7 @@ class Slurm:
         self._setup = typed.value(list(setup), tuple[str, ...], "launcher.setup")
         self._options = dict(typed.value(options, Mapping[str, Any], "launcher.options"))
         self._blocks: dict[str, Block] = {}
+        self._left_at: dict[str, float] = {}
         self._next_question = 0.0
         _require_commands()
 
@@ -115,11 +118,15 @@ class Slurm:
         queued = self._queued()
         for identity, block in list(self._blocks.items()):
             found += block.ended()
-            if queued is not None and identity not in queued:
-                # What a node wrote last may be a moment later than the queue's word.
-                found += block.ended()
+            if queued is None:
+                continue
+            if identity in queued:
+                self._left_at.pop(identity, None)
+                continue
+            left_at = self._left_at.setdefault(identity, time.monotonic())
+            if block.over or time.monotonic() - left_at >= _LAG_S:
                 found += block.lost(None, _GONE)
-                del self._blocks[identity]
+                del self._blocks[identity], self._left_at[identity]
         return found
 
     def _queued(self) -> set[str] | None:

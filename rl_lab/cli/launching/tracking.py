@@ -41,6 +41,11 @@ class Block:
         self.told |= set(new)
         return [Finished(self.jobs[index], code) for index, code in new.items()]
 
+    @property
+    def over(self) -> bool:
+        """Whether the end of all its jobs is known."""
+        return len(self.told) == len(self.jobs)
+
     def lost(self, code: int | None, cause: str) -> list[Finished]:
         """The jobs that can no longer end, as their process is gone."""
         new = [index for index in range(len(self.jobs)) if index not in self.told]

@@ -13,6 +13,7 @@ from typing import Any
 
 from rl_lab import paths, runs, seeding
 from rl_lab.cli.launching import Finished, Job
+from rl_lab.cli.launching.jobs import STOPPING
 from rl_lab.cli.launching.local import Local
 from rl_lab.cli.sweeping import job_of
 from rl_lab.cli.tuning import Request
@@ -81,7 +82,7 @@ class _Stop:
 
     def __init__(self) -> None:
         self._asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: object) -> None:

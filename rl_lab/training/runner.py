@@ -7,7 +7,6 @@ import dataclasses
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -22,8 +21,6 @@ from rl_lab.states import strategies
 from rl_lab.training import crash, starting, watching
 from rl_lab.training.plan import RunPlan
 from rl_lab.training.recorder import Freeze, Recorder
-
-_SAME_REQUEST_S = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,29 +126,26 @@ class Stoppable(Protocol):
 
 @contextlib.contextmanager
 def stop_on_signal(recorder: Stoppable, on_stop: Callable[[], None]) -> Iterator[None]:
-    """The first signal asks for a stop at the next boundary, a later one stops at once.
+    """A signal asks for a stop at the next boundary; Ctrl-C after that stops at once.
 
-    A cluster sends SIGTERM to every process of a job, and a launcher hands it on: within a second
-    both are one request.
+    Other signals ask once, however often they come: a cluster sends them to every process of a
+    job, and launchers hand them on. Whoever waits no longer kills.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    asked = 0.0
-
     def handler(number: int, frame: object) -> None:
-        nonlocal asked
         if recorder.stopped:
-            if number != signal.SIGTERM or time.monotonic() - asked > _SAME_REQUEST_S:
+            if number == signal.SIGINT:
                 raise KeyboardInterrupt
             return
-        recorder.stopped, asked = True, time.monotonic()
+        recorder.stopped = True
         on_stop()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGUSR1"):
-        numbers.append(signal.SIGUSR1)
+    if hasattr(signal, "SIGUSR1"):  # how clusters announce a time limit
+        numbers += [signal.SIGUSR1, signal.SIGUSR2]
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield

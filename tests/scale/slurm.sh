@@ -32,13 +32,14 @@ chmod 700 "$folder"; chmod 600 "$folder/munge.key"
 munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" \
   --pid-file="$folder/munged.pid" --log-file="$folder/munged.log" --seed-file="$folder/munge.seed"
 host=$(hostname -s)
+# A requeued job waits until its credential has expired.
 cat >"$SLURM_CONF" <<EOF
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$folder/munge.socket
+AuthInfo=socket=$folder/munge.socket,cred_expire=5
 CredType=cred/munge
 SlurmctldPort=16817
 SlurmdPort=16818

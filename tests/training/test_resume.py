@@ -94,13 +94,25 @@ def test_environments_that_cannot_be_copied(
     assert card["resume"]["from_step"] > 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_loses_nothing(number: int, straight: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [signal.SIGINT],
+        [signal.SIGUSR1],
+        # A cluster tells every process of a job, and each hands it on.
+        [signal.SIGUSR2, signal.SIGTERM, signal.SIGTERM],
+    ],
+)
+def test_a_signal_loses_nothing(numbers: list[int], straight: Path, tmp_path: Path) -> None:
     words = [*CARTPOLE, f"output={tmp_path}"]
 
+    def ask() -> None:
+        for number in numbers:
+            os.kill(os.getpid(), number)
+
+    # In the middle of a rollout, which is no boundary.
     def arm() -> None:
-        # In the middle of a rollout, which is no boundary.
-        dying_at(environments.CheckedEnv, "step", 175, lambda: os.kill(os.getpid(), number))
+        dying_at(environments.CheckedEnv, "step", 175, ask)
 
     assert attempt(words, arm) == 75
     run = run_in(tmp_path)

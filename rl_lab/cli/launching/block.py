@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from rl_lab.cli.launching.jobs import Job
+from rl_lab.cli.launching.jobs import STOPPING, Job
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 
 _PR_SET_PDEATHSIG = 1
@@ -72,7 +72,7 @@ class _Runner:
         self._child = 0
         self._may_fork = hasattr(os, "fork")
         self.stopping = False
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             signal.signal(number, self._stop)
 
     def _stop(self, number: int, frame: object) -> None:
@@ -144,7 +144,7 @@ def _be(job: dict[str, Any], log: IO[bytes]) -> None:
     """Become the job; does not return."""
     code = EXIT_FAILED
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPPING:
             signal.signal(number, signal.SIG_DFL)
         _die_with_parent()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

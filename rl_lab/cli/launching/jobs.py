@@ -10,6 +10,13 @@ from typing import Protocol
 
 from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED
 
+# Ask a job to stop. A cluster sends the last two before a time limit, to every process of a job.
+STOPPING = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Job:

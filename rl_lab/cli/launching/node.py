@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 
 from rl_lab.errors import EXIT_DONE
-
-STOPPED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2) if hasattr(signal, "SIGUSR1") else ()
 
 
 class Process:

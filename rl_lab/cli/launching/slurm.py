@@ -13,7 +13,7 @@ from typing import Any
 
 from rl_lab.cli import typed
 from rl_lab.cli.launching import node
-from rl_lab.cli.launching.jobs import Finished, Job
+from rl_lab.cli.launching.jobs import STOPPING, Finished, Job
 from rl_lab.cli.launching.tracking import Block, cut
 from rl_lab.errors import BadInput, Failed
 
@@ -182,7 +182,7 @@ def _command(*words: str) -> subprocess.CompletedProcess[str]:
 def on_node(text: str, folder: str, threads: int, restarts: int) -> None:
     """Run a block on a node; stopped by a preemption or the time limit, it is queued again."""
     process = node.Process(text, folder, threads)
-    for number in node.STOPPED:
+    for number in STOPPING:
         signal.signal(number, process.stop)
     process.wait()
     if process.left_something and int(os.environ.get("SLURM_RESTART_COUNT", "0")) < restarts:

@@ -94,7 +94,7 @@ def test_a_cancelled_job_is_picked_up_by_the_same_command(here: Path) -> None:
 def test_a_preempted_job_is_queued_again_and_goes_on(here: Path) -> None:
     # The only checkpoint to go on from is the one that SIGTERM asks for.
     seldom = "checkpoint.every_s=0 checkpoint.every_steps=1_000_000"
-    words = f"{SWEEP} {seldom} seed=0,1 training.steps=15000 launcher=slurm"
+    words = f"{SWEEP} {seldom} seed=0,1 training.steps=4000 launcher=slurm"
     sweep = start(f"{words} launcher.options.partition=low")
     wait_until(lambda: step(here, 0) > 0 and step(here, 1) > 0)
     urgent = ["srun", "--partition=high", "--cpus-per-task=2", "sleep", "3"]

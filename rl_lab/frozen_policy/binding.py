@@ -40,7 +40,10 @@ def _simple(buffers: _Buffers) -> Act:
             layout.require_unneeded(state, action_mask)
         if getattr(observation, "shape", None) != shape:
             observation = layout.array_of(observation, shape, "observation")
-        row[0] = observation
+        try:
+            row[0] = observation
+        except (TypeError, ValueError) as error:  # an array of texts has the right shape, too
+            raise layout.no_numbers("observation", observation) from error
         run(io, None)
         return (action[0] if scalar_action else action[0].copy()), ()
 

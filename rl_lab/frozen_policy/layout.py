@@ -80,13 +80,15 @@ def array_of(value: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
     """An array of exactly this shape.
 
     Raises:
-        BadInput: It has another shape, or is no array at all, as `(observation, info)` is not.
+        BadInput: It has another shape, or is no array of numbers, as `(observation, info)` is not.
     """
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise wrong_shape(name, f"of a {type(value).__name__}", shape) from error
-    if array.shape != shape or array.dtype == object:
+    if array.dtype.kind not in "biuf":
+        raise no_numbers(name, value)
+    if array.shape != shape:
         raise wrong_shape(name, array.shape, shape)
     return array
 
@@ -149,6 +151,16 @@ def wrong_shape(name: str, found: object, expected: object) -> BadInput:
         f"{name} of shape {found}",
         f"shape {expected}",
         "Give the environment's raw observation; the policy does its own preprocessing.",
+    )
+
+
+def no_numbers(name: str, value: Any) -> BadInput:
+    """The one message for what cannot be read as numbers."""
+    dtype = getattr(value, "dtype", None)
+    return BadInput(
+        f"{name} of the type {type(value).__name__ if dtype is None else dtype}",
+        "numbers",
+        "Give the environment's raw observation; of `(observation, info)` only the first.",
     )
 
 

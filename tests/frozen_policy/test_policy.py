@@ -54,6 +54,12 @@ def test_another_shape_is_refused(folder: Path, shape: tuple[int, ...]) -> None:
         load_policy(folder).act(np.zeros(shape, np.float32))
 
 
+@pytest.mark.parametrize("given", [np.array(["a", "b", "c", "d"]), "abcd", None, {"a": 1}])
+def test_what_is_no_numbers_is_refused_by_its_type(folder: Path, given: Any) -> None:
+    with pytest.raises(BadInput, match=r"observation of the type .*expected numbers"):
+        load_policy(folder).act(given)
+
+
 def test_a_list_is_as_good_as_an_array(folder: Path) -> None:
     assert load_policy(folder).act([0.0, 1.0])[0] == 1
 

@@ -115,12 +115,13 @@ def _summary(finished: Sequence[launching.Finished], sweep: sweeping.Sweep) -> i
     asked = len(sweep.missing)
     bad = [done for done in finished if done.status == "failed"]
     stopped = asked - len(finished) + sum(d.status == "interrupted" for d in finished)
-    print(f"{len(finished) - len(bad)} of {asked} jobs done" if not stopped else "stopped")
+    left = f"stopped with {stopped} of {asked} runs left; the same command goes on"
+    print(left if stopped else f"{len(finished) - len(bad)} of {asked} jobs done")
     for done in bad:
         print(f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr)
+    if stopped:
+        return EXIT_INTERRUPTED
     folders = {done.job.folder.parent.parent for done in finished if done.status == "complete"}
     for folder in sorted(folders):
         print(f"next: {_next(folder, sweep.imports)}")
-    if stopped:
-        return EXIT_INTERRUPTED
     return EXIT_FAILED if bad else EXIT_DONE

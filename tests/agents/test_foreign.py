@@ -50,7 +50,9 @@ RELU = {"activation_fn": torch.nn.ReLU}
 
 
 def test_every_agent_can_come_from_elsewhere() -> None:
-    assert {p.stem for p in (ROOT / "conf" / "agent").glob("*.yaml")} == set(CLASSES)
+    # A zip of an agent with a twin is a zip of its twin.
+    files = (ROOT / "conf" / "agent").glob("*.yaml")
+    assert {p.stem for p in files if "\ntwin:" not in p.read_text()} == set(CLASSES)
 
 
 def make_env(observation: str, action: str) -> Any:

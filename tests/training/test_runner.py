@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -92,39 +91,6 @@ def test_a_killed_run_does_not_block_its_folder(
     lines = (run / "metrics.jsonl").read_text().splitlines()
     steps = [json.loads(line)["step"] for line in lines]
     assert steps == sorted(steps), "nothing of the killed attempt is left"
-
-
-def child_with(parent: int, word: str) -> int | None:
-    """The process whose parent and command line are these; None while there is none."""
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (place / "cmdline").read_bytes().decode().split("\0")
-            status = (place / "status").read_text()
-        except OSError:
-            continue
-        if word in words and f"PPid:\t{parent}\n" in status:
-            return int(place.name)
-    return None
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for the job in /proc")
-def test_a_job_killed_hard_costs_only_itself(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rl_lab", "train", "-m", "launcher.jobs=2", "seed=0"]
-    command += ["agent=a2c", "training.n_envs=1", "training.steps=1_000_000,1_500"]
-    sweep = subprocess.Popen(
-        command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    victim = None
-    deadline = time.monotonic() + 120
-    while victim is None and time.monotonic() < deadline:
-        victim = child_with(sweep.pid, "training.steps=1000000")
-        time.sleep(0.1)
-    assert victim is not None
-    os.kill(victim, signal.SIGKILL)
-    out, errors = sweep.communicate(timeout=120)
-    assert sweep.returncode == 1
-    assert "1 of 2 jobs done" in out
-    assert "killed by signal 9" in errors
 
 
 def test_a_disk_that_fills_up_is_one_line(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_what_cannot_start_it_is_refused(capsys: pytest.CaptureFixture[str]) -> 
         (["training.warm_start=nowhere"], "is not a run"),
         (
             [f"training.warm_start={first}", "agent=ppo", "agent.n_steps=32"],
-            "stable_baselines3.A2C has trained",
+            "rl_lab_agents.standard.A2C has trained",
         ),
         ([f"training.warm_start={first}", "agent.policy_kwargs.net_arch=[8]"], "networks"),
         ([f"training.warm_start={first}", "env=Acrobot-v1"], "networks"),

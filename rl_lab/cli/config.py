@@ -150,7 +150,7 @@ def _parse(word: str) -> tuple[str, Override]:
     """A word as Hydra reads it; a value with characters of its grammar is taken as plain text."""
     key, equals, value = word.partition("=")
     # A bracket or quote that opens is meant as grammar: an error in there must not become text.
-    tries = [word] if not equals or value[:1] in "[{'\"" else [word, f"{key}={_quoted(value)}"]
+    tries = [word] if not equals or value[:1] in "[{'\"" else [word, f"{key}={quoted(value)}"]
     for text in tries:
         with contextlib.suppress(HydraException):
             return text, OverridesParser.create().parse_override(text)
@@ -178,10 +178,11 @@ def _hydra() -> Iterator[None]:
 
 def _search_path(config_dir: Path | None) -> list[str]:
     """The user's folder as Hydra's own override for it."""
-    return [f"hydra.searchpath=[{_quoted(f'file://{config_dir}')}]"] if config_dir else []
+    return [f"hydra.searchpath=[{quoted(f'file://{config_dir}')}]"] if config_dir else []
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Text as a value that Hydra takes as it stands."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

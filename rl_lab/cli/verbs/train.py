@@ -11,6 +11,7 @@ environment and agent has some; tuned=none turns them off.
   agent=ppo                  `rl-lab list agent` shows all
   agent.learning_rate=1e-3   any hyperparameter of the agent; `--cfg` shows all
   training.steps=100_000     environment steps; also training.n_envs, training.frame_stack, ...
+  from=RUN                   as that run was trained; what else is given changes it
   experiment=NAME            a named set of such overrides; `rl-lab list experiment`
   output=FOLDER              instead of outputs
   launcher.jobs=2            jobs at once in a sweep (default: one per core)
@@ -26,7 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rl_lab import paths, runs
-from rl_lab.cli import config, launching, live, planning, progress, sweeping
+from rl_lab.cli import config, launching, live, planning, progress, repeating, sweeping
 from rl_lab.cli.options import Options
 from rl_lab.cli.planning import Planned
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
@@ -34,7 +35,7 @@ from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 
 def run(options: Options, words: list[str]) -> int:
     """Train; returns the exit code."""
-    combinations = config.expand(words, options.multirun)
+    combinations = config.expand(repeating.expanded(words, options), options.multirun)
     if options.show_config:
         planner = planning.Planner(options)
         print("\n".join(planner.plan(some).plan.config_text for some in combinations), end="")

@@ -119,8 +119,15 @@ def to_yaml(data: Mapping[str, Any]) -> str:
 
 
 def read_yaml(path: Path) -> Any:
-    """A YAML file as plain data; nothing in it is executed or interpolated."""
-    return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    """A YAML file as plain data; nothing in it is executed or interpolated.
+
+    Raises:
+        BadInput: It is not YAML.
+    """
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: {' '.join(str(error).split())[:200]}", "a YAML file") from error
 
 
 def expand(words: Sequence[str], multirun: bool) -> list[list[str]]:

@@ -8,9 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from rl_lab import paths, runs
 from rl_lab.cli import config, planning
 from rl_lab.cli.options import Options
@@ -58,7 +55,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         if isinstance(data, Mapping) and isinstance(data["env"]["id"], str):
             _ = str(data["agent"]["name"]), data["agent"]["_target_"]
             return data
-    except (OSError, ValueError, KeyError, TypeError, YAMLError, OmegaConfBaseException):
+    except (OSError, BadInput, KeyError, TypeError):
         pass
     raise BadInput(f"{path} is damaged", "a run's configuration", "Take another run of the recipe.")
 

@@ -92,6 +92,7 @@ def test_an_older_rl_lab_said_less(capsys: pytest.CaptureFixture[str]) -> None:
         ("name: ppo", "name: pppo", "Did you mean 'ppo'"),
         ("gamma: 0.9", "gama: 0.9", "agent.gamma"),
         ("agent:", "- agent", "is damaged"),
+        ("gamma: 0.9", "gamma: !!python/object:os.system", "is damaged"),
         ("seed: 0", "seed: -1", "a whole number from 0"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from rl_lab.adaptations import CONTINUED, SCRATCH, SnapshotName
 from rl_lab.comparison import adaptability, card
-from rl_lab.comparison.adaptability import Facts
+from rl_lab.comparison.snapshots import Facts
 from rl_lab.records import EpisodeRecord
 from rl_lab.statistics.adaptation import Scale
 
@@ -146,7 +146,49 @@ def test_a_seed_with_a_missing_episode_is_left_out() -> None:
     (block,) = made["ppo"]["adaptation"]
     assert block["training_seeds"] == [1]
     assert (block["left_out"], block["left_out_reason"]) == ([0], "episodes are missing")
-    assert block["drop"]["low"] is None
+    assert block["drop"]["method"] == "95% bootstrap over 2 episodes"
+    assert "THIS CHECKPOINT ONLY (1 training seed)" in block["drop"]["label"]
+
+
+def test_from_10_seeds_both_kinds_of_seeds_are_resampled() -> None:
+    records = [
+        record
+        for seed in range(10)
+        for record in (
+            *episodes(seed, [20 + seed, 80, 90, 100], "wind"),
+            *episodes(seed, [100, 90, 80, 70 - seed], "none"),
+            *episodes(seed, [seed, 10, 20, 30], "wind", SCRATCH),
+        )
+    ]
+    everyone = [facts(seed, kind) for seed in range(10) for kind in (CONTINUED, SCRATCH)]
+    (block,) = adaptability.blocks(records, everyone, SCALE)["ppo"]["adaptation"]
+    # 0.8 - seed / 100; each resample's seeds have a mean of 4.5 give or take 0.9.
+    assert block["drop"]["estimate"] == pytest.approx(0.755)
+    assert block["drop"]["low"] == pytest.approx(0.755 - 0.0178, abs=0.003)
+    for name in ("drop", "jumpstart", "recovery_ratio", "forward_transfer", "dip", "forgetting"):
+        method = "95% crossed bootstrap, 10 training seeds, 2 shared evaluation seeds"
+        assert block[name]["method"] == method
+    assert block["curves"][0]["shifted"]["low"] < 0.245 < block["curves"][0]["shifted"]["high"]
+
+
+def test_a_dip_is_never_below_0() -> None:
+    """Student's t over dips of 0 and 0.1 reaches below; no dip does."""
+    records = [
+        *episodes(0, [20, 80, 90, 100], "wind"),
+        *episodes(0, [100] * 4, "none"),
+        *episodes(1, [20, 10, 90, 100], "wind"),
+        *episodes(1, [100] * 4, "none"),
+    ]
+    (block,) = adaptability.blocks(records, [facts(0), facts(1)], SCALE)["ppo"]["adaptation"]
+    assert block["dip"]["estimate"] == pytest.approx(0.05)
+    assert block["dip"]["low"] == 0.0
+    assert block["dip"]["method"].endswith("cut to 0 and above")
+
+
+def test_seeds_that_faced_fewer_episodes_are_left_out() -> None:
+    few = [r for r in two_seeds() if r.training_seed == 0 or r.evaluation_seed == 0]
+    (block,) = adaptability.blocks(few, [facts(0), facts(1)], SCALE)["ppo"]["adaptation"]
+    assert (block["training_seeds"], block["left_out"]) == ([0], [1])
 
 
 def test_without_a_scale_the_reason_stands() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from rl_lab import drift_records
 from rl_lab.comparison import card, drifting
-from rl_lab.comparison.drifting import Setup
+from rl_lab.comparison.drift_measures import Setup
 from rl_lab.drift_records import DriftRecord
 from rl_lab.statistics import drift
 from rl_lab.statistics.adaptation import Scale
@@ -219,6 +219,33 @@ def test_shares_end_at_0_and_1() -> None:
     ]
     found = block(seeds)["detection"]["detection_rate"]
     assert (found["low"], found["high"]) == (0.0, 1.0)
+
+
+def test_from_10_seeds_both_kinds_of_seeds_are_resampled() -> None:
+    seeds = [
+        dataclasses.replace(record, training_seed=seed)
+        for seed in range(10)
+        for k in range(4)
+        for record in pair(k, return_after=float(seed + k), residual_after=2.0 + k)
+    ]
+    found = block(seeds)
+    crossed = "95% crossed bootstrap, 10 training seeds, 4 shared evaluation seeds"
+    for name in ("loss_per_step", "loss_score", "dynamics_shift"):
+        assert found[name]["method"] == crossed
+        assert found[name]["low"] < found[name]["estimate"] < found[name]["high"]
+    assert found["survival"]["drift"]["method"] == crossed
+    # Distances between samples are not resampled by episode, which would enlarge all of them.
+    assert found["obs_shift"]["method"] == "95% t over 10 training seeds"
+
+
+def test_one_seed_speaks_of_this_checkpoint_over_its_episodes() -> None:
+    found = block([r for k in range(6) for r in pair(k, return_after=float(k), alarm_step=13)])
+    loss = found["loss_per_step"]
+    assert loss["estimate"] == pytest.approx((20 + 19 + 18 + 17 + 16 + 15) / 6 / 20)
+    assert loss["method"] == "95% bootstrap over 6 episodes"
+    assert "THIS CHECKPOINT ONLY (1 training seed)" in loss["label"]
+    assert loss["low"] < loss["estimate"] < loss["high"]
+    assert found["obs_shift"]["method"] == "one training seed: no interval"
 
 
 def test_unpaired_seeds_are_left_out() -> None:

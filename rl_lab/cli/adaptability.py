@@ -10,7 +10,8 @@ from typing import Any
 from rl_lab.cli import progress, worlds
 from rl_lab.cli.worlds import Worlds
 from rl_lab.comparison import adaptability, drifting
-from rl_lab.comparison.adaptability import Facts
+from rl_lab.comparison.drift_measures import Setup
+from rl_lab.comparison.snapshots import Facts
 from rl_lab.drift_records import DriftRecord
 from rl_lab.environments import Anchors
 from rl_lab.errors import BadInput
@@ -158,7 +159,7 @@ def _drift(
     context = asked.moving
     if context is None or context.schedule is None:
         return {}
-    setup = drifting.Setup(
+    setup = Setup(
         shift=context.shift_name,
         delta=context.delta,
         schedule=context.schedule.to_data(),

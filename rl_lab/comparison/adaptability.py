@@ -1,71 +1,31 @@
 """The block `adaptation` of `scores.json`: what learning on gave back, and what it cost.
 
-Every number is computed per training seed; intervals are Student's t over the training seeds.
+Every number is computed per training seed; intervals are as `statistics.seeds` has them.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from rl_lab.adaptations import CONTINUED, SCRATCH, SnapshotName
-from rl_lab.comparison import wording
-from rl_lab.comparison.wording import interval_data, number
-from rl_lab.statistics import adaptation, intervals
-from rl_lab.statistics.adaptation import Curves, Measured, Recovery, Scale
+from rl_lab.adaptations import CONTINUED
+from rl_lab.comparison import measuring, scoring, snapshots
+from rl_lab.comparison.snapshots import Cells, Facts, SeedCurves
+from rl_lab.comparison.wording import number
+from rl_lab.statistics import adaptation
+from rl_lab.statistics.adaptation import Curves, Measure, Recovery, Scale, always
 from rl_lab.statistics.resampling import FloatArray
+from rl_lab.statistics.seeds import over_seeds
 
 if TYPE_CHECKING:
     from rl_lab.records import EpisodeRecord
 
 _COSTS = ("gradient_updates", "seconds", "cpu_seconds")
 _NO_ENERGY = "joules are not measured while training"
-
-
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """What is known of one adaptation besides its episodes.
-
-    Attributes:
-        contestant: The contestant's name.
-        training_seed: The run's seed.
-        kind: CONTINUED or SCRATCH.
-        shift: Name of the context.
-        delta: Its magnitude.
-        parameter: What the shift changes.
-        unit: Unit of that.
-        value: The parameter's value in the context; None where it has none.
-        budget: Steps that were asked for.
-        steps: Steps at which there are snapshots.
-        costs: What the training took: `gradient_updates`, `seconds`, `cpu_seconds`.
-        declared: What was carried over, in words.
-    """
-
-    contestant: str
-    training_seed: int
-    kind: str
-    shift: str
-    delta: float
-    parameter: str | None
-    unit: str | None
-    value: float | None
-    budget: int
-    steps: tuple[int, ...]
-    costs: Mapping[str, float]
-    declared: Mapping[str, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Seed:
-    """One training seed's curves, and what the continued training was."""
-
-    seed: int
-    curves: Curves
-    facts: Facts
 
 
 def blocks(
@@ -81,7 +41,7 @@ def blocks(
     Returns:
         Contestant -> `{adaptation: [...]}`, or `{adaptation: null, adaptation_reason}`.
     """
-    cells = _cells(records)
+    cells = snapshots.cells_of(records)
     made: dict[str, Any] = {}
     for name in sorted({f.contestant for f in facts}):
         if isinstance(scale, str):
@@ -94,19 +54,7 @@ def blocks(
     return made
 
 
-# Snapshot, training seed, shift of the world that it was judged in -> returns by evaluation seed.
-_Cells = dict[tuple[SnapshotName, int, str], dict[int, float]]
-
-
-def _cells(records: Iterable[EpisodeRecord]) -> _Cells:
-    cells: _Cells = {}
-    for record in records:
-        key = (SnapshotName.parse(record.contestant), record.training_seed, record.shift)
-        cells.setdefault(key, {})[record.evaluation_seed] = record.episode_return
-    return cells
-
-
-def _block(facts: Sequence[Facts], cells: _Cells, scale: Scale) -> dict[str, Any]:
+def _block(facts: Sequence[Facts], cells: Cells, scale: Scale) -> dict[str, Any]:
     first = facts[0]
     head = {
         "shift": first.shift,
@@ -118,15 +66,8 @@ def _block(facts: Sequence[Facts], cells: _Cells, scale: Scale) -> dict[str, Any
     if len(budgets := sorted({f.budget for f in facts})) > 1:
         reason = f"trainings of different budgets: {', '.join(map(str, budgets))} steps"
         return {**head, "training_seeds": [], "reason": reason}
-    # Rollouts need not end at the same step; no curve is read beyond its own end.
-    until = min((f.steps[-1] for f in facts if len(f.steps) > 1), default=0)
-    continued = sorted((f for f in facts if f.kind == CONTINUED), key=lambda f: f.training_seed)
-    twins = {f.training_seed: f for f in facts if f.kind == SCRATCH}
-    seeds = [
-        _Seed(f.training_seed, curves, f)
-        for f in continued
-        if (curves := _curves(f, twins.get(f.training_seed), cells, scale, until)) is not None
-    ]
+    continued = [f for f in facts if f.kind == CONTINUED]
+    seeds = snapshots.of_seeds(facts, cells, scale)
     if not seeds:
         return {**head, "training_seeds": [], "reason": "no continued training has its episodes"}
     ratio = all(adaptation.has_room(s.curves) for s in seeds)
@@ -135,7 +76,7 @@ def _block(facts: Sequence[Facts], cells: _Cells, scale: Scale) -> dict[str, Any
     return {
         **head,
         "budget": round(seeds[0].curves.budget),
-        "episodes": len(_returns(cells, seeds[0].facts, seeds[0].facts.steps[0], first.shift)),
+        "episodes": len(seeds[0].faced),
         "training_seeds": [s.seed for s in seeds],
         **_left_out(continued, seeds),
         "scale": scale.label,
@@ -150,7 +91,7 @@ def _block(facts: Sequence[Facts], cells: _Cells, scale: Scale) -> dict[str, Any
     }
 
 
-def _left_out(continued: Sequence[Facts], seeds: Sequence[_Seed]) -> dict[str, Any]:
+def _left_out(continued: Sequence[Facts], seeds: Sequence[SeedCurves]) -> dict[str, Any]:
     """The training seeds that the block is not about, if any."""
     gone = sorted({f.training_seed for f in continued} - {s.seed for s in seeds})
     if not gone:
@@ -158,93 +99,26 @@ def _left_out(continued: Sequence[Facts], seeds: Sequence[_Seed]) -> dict[str, A
     return {"left_out": gone, "left_out_reason": "episodes are missing"}
 
 
-def _returns(cells: _Cells, facts: Facts, step: int, world: str) -> FloatArray:
-    name = SnapshotName(facts.contestant, facts.kind, facts.shift, facts.delta, step)
-    found = cells.get((name, facts.training_seed, world), {})
-    return np.array([found[seed] for seed in sorted(found)])
-
-
-def _curves(
-    facts: Facts, twin: Facts | None, cells: _Cells, scale: Scale, until: int
-) -> Curves | None:
-    """A seed's curves up to a step; None where an episode is missing."""
-    shifted = [_returns(cells, facts, step, facts.shift) for step in facts.steps]
-    original = [_returns(cells, facts, step, "none") for step in facts.steps]
-    counts = {len(returns) for returns in (*shifted, *original)}
-    if len(counts) != 1 or 0 in counts or len(facts.steps) < 2:
-        return None
-    lost = scale.score(original[0]) - scale.score(shifted[0])
-    error = float(lost.std(ddof=1) / len(lost) ** 0.5) if len(lost) > 1 else None
-    steps = [float(step) for step in (*(s for s in facts.steps if s < until), until)]
-    return Curves(
-        steps=steps,
-        shifted=_read(steps, facts, _scores(shifted, scale)),
-        original=_read(steps, facts, _scores(original, scale)),
-        scratch=None if twin is None else _scratch(steps, twin, cells, scale),
-        drop_error=error,
-    )
-
-
-def _read(steps: Sequence[float], facts: Facts, scores: Sequence[float]) -> list[float]:
-    """A curve at steps within its own, between its snapshots where there is none."""
-    return [float(score) for score in np.interp(steps, facts.steps, scores)]
-
-
-def _scores(returns: Sequence[FloatArray], scale: Scale) -> list[float]:
-    return [float(scale.score(values).mean()) for values in returns]
-
-
-def _scratch(
-    steps: Sequence[float], twin: Facts, cells: _Cells, scale: Scale
-) -> list[float] | None:
-    """The twin's curve at the steps of the other."""
-    returns = [_returns(cells, twin, step, twin.shift) for step in twin.steps]
-    if any(len(values) == 0 for values in returns):
-        return None
-    return _read(steps, twin, _scores(returns, scale))
-
-
 _RATIO = "(A - A_scratch) / (1 - A_scratch)"
 _DIFFERENCE = "A - A_scratch: from scratch is near perfect"
-_Measures = Mapping[str, Callable[[Curves], Measured]]
+_Measures = Mapping[str, Measure]
 _MEASURES: _Measures = {
-    "drop": lambda c: Measured(adaptation.drop(c)),
+    "drop": always(adaptation.drop),
     "jumpstart": adaptation.jumpstart,
     "recovery_ratio": adaptation.recovery_ratio,
-    "adaptation_gain": lambda c: Measured(adaptation.adaptation_gain(c)),
+    "adaptation_gain": always(adaptation.adaptation_gain),
     "forward_transfer": adaptation.forward_transfer,
-    "dip": lambda c: Measured(adaptation.dip(c)),
-    "forgetting": lambda c: Measured(adaptation.forgetting(c)),
+    "dip": always(adaptation.dip),
+    "forgetting": always(adaptation.forgetting),
 }
+_BOUNDS = {"dip": (0.0, np.inf)}
 
 
-def _measures(seeds: Sequence[_Seed], measures: _Measures) -> dict[str, Any]:
+def _measures(seeds: Sequence[SeedCurves], measures: _Measures) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for name, measure in measures.items():
-        found = [measure(s.curves) for s in seeds]
-        data |= over_seeds(name, found)
-    return data
-
-
-def over_seeds(
-    name: str, found: Sequence[Measured], bounds: tuple[float, float] = (-np.inf, np.inf)
-) -> dict[str, Any]:
-    """A measure over training seeds: an interval, or null and `<name>_reason`.
-
-    Args:
-        name: The measure's key.
-        found: Of each training seed.
-        bounds: The range that the measure can take.
-    """
-    values = [m.value for m in found if m.value is not None]
-    reasons = sorted({m.reason for m in found if m.reason})
-    if not values:
-        return {name: None, f"{name}_reason": "; ".join(reasons) or "no training seed"}
-    interval = intervals.t_interval(values, "training seed").clipped(*bounds)
-    label = wording.label(name, interval, [f"{len(values)} of {len(found)} training seeds"])
-    data: dict[str, Any] = {name: interval_data(interval, label)}
-    if reasons:
-        data[f"{name}_reason"] = "; ".join(reasons)
+        found = [(measure(s.curves), s.of(measure.formula)) for s in seeds]
+        data |= measuring.stated(name, found, _BOUNDS.get(name, measuring.ANY))
     return data
 
 
@@ -260,7 +134,7 @@ def _recovery(recoveries: Sequence[Recovery]) -> dict[str, Any]:
     }
 
 
-def _cost(seeds: Sequence[_Seed]) -> dict[str, Any]:
+def _cost(seeds: Sequence[SeedCurves]) -> dict[str, Any]:
     means = {key: statistics.fmean(s.facts.costs[key] for s in seeds) for key in _COSTS}
     return {
         "steps": round(seeds[0].curves.budget),
@@ -270,27 +144,31 @@ def _cost(seeds: Sequence[_Seed]) -> dict[str, Any]:
     }
 
 
-def _mean_curves(seeds: Sequence[_Seed]) -> list[dict[str, Any]]:
+def _mean_curves(seeds: Sequence[SeedCurves]) -> list[dict[str, Any]]:
     """Every curve over the seeds, at the steps of the first seed."""
-    with_scratch = [s for s in seeds if s.curves.scratch is not None]
-    steps = seeds[0].curves.steps
+    twins = [s for s in seeds if s.has_twin]
     return [
         {
             "step": round(step),
-            "shifted": _point([np.interp(step, s.curves.steps, s.curves.shifted) for s in seeds]),
-            "original": _point([np.interp(step, s.curves.steps, s.curves.original) for s in seeds]),
-            "scratch": _point(
-                [np.interp(step, s.curves.steps, s.curves.scratch or ()) for s in with_scratch]
-            )
-            if with_scratch
-            else None,
+            "shifted": _point(seeds, step, lambda c: c.shifted),
+            "original": _point(seeds, step, lambda c: c.original),
+            "scratch": _point(twins, step, lambda c: c.scratch) if twins else None,
         }
-        for step in steps
+        for step in seeds[0].steps
     ]
 
 
-def _point(values: Sequence[float]) -> dict[str, float | None]:
-    interval = intervals.t_interval(values, "training seed")
+def _point(
+    seeds: Sequence[SeedCurves], step: float, which: Callable[[Curves], npt.ArrayLike | None]
+) -> dict[str, float | None]:
+    def at_step(curves: Curves) -> FloatArray:
+        """One curve's score, between its snapshots where there is none."""
+        steps, scores = np.asarray(curves.steps), np.asarray(which(curves), dtype=float)
+        right = int(np.clip(np.searchsorted(steps, step), 1, len(steps) - 1))
+        share = (step - steps[right - 1]) / (steps[right] - steps[right - 1])
+        return np.asarray((1 - share) * scores[..., right - 1] + share * scores[..., right])
+
+    interval = over_seeds([s.of(at_step) for s in seeds], scoring.generator())
     return {key: number(getattr(interval, key)) for key in ("estimate", "low", "high")}
 
 
@@ -305,8 +183,12 @@ def _of_seed(curves: Curves, measures: _Measures) -> dict[str, Any]:
         "nominal_learned": adaptation.nominal_learned(curves),
         "curves": {
             "steps": list(curves.steps),
-            "shifted": list(curves.shifted),
-            "original": list(curves.original),
-            "scratch": None if curves.scratch is None else list(curves.scratch),
+            "shifted": _plain(curves.shifted),
+            "original": _plain(curves.original),
+            "scratch": None if curves.scratch is None else _plain(curves.scratch),
         },
     }
+
+
+def _plain(curve: npt.ArrayLike) -> list[float]:
+    return [float(score) for score in np.asarray(curve)]

@@ -16,6 +16,7 @@ from rl_lab.comparison.scoring import Cells, Setting, World
 from rl_lab.comparison.wording import interval_data
 from rl_lab.statistics import intervals
 from rl_lab.statistics.resampling import FloatArray
+from rl_lab.statistics.seeds import Seed, over_seeds
 
 if TYPE_CHECKING:
     from rl_lab.comparison.comparing import Contestant
@@ -125,9 +126,12 @@ def _train_eval(
         reason = "the runs' returns in training are not at hand"
     if reason:
         return {"gap_train_eval": None, "gap_train_eval_reason": reason}
-    own = {s: [cells[(s, scoring.NOMINAL, e)] for e in setting.evaluation_seeds] for s in seeds}
-    gaps = [returns[s] - float(np.mean(own[s])) for s in seeds]
-    return {"gap_train_eval": interval_data(intervals.t_interval(gaps, "training seed"))}
+    gaps = [
+        returns[s] - np.array([cells[s, scoring.NOMINAL, e] for e in setting.evaluation_seeds])
+        for s in seeds
+    ]
+    found = [Seed(gaps_k, lambda gaps: gaps.mean(axis=-1)) for gaps_k in gaps]
+    return {"gap_train_eval": interval_data(over_seeds(found, scoring.generator()))}
 
 
 def matrix(contestants: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

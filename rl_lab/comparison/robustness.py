@@ -27,6 +27,7 @@ from rl_lab.statistics import intervals, measures
 from rl_lab.statistics.adaptation import MILD_SCORE
 from rl_lab.statistics.intervals import Interval, counted
 from rl_lab.statistics.resampling import FloatArray
+from rl_lab.statistics.seeds import of_matrix, over_seeds
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -214,7 +215,7 @@ def _retention(ends_nk2: FloatArray, learned: BoolArray) -> dict[str, Any]:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(mean[..., 1] / mean[..., 0])
 
-    kept = over_seeds(ends_nk2[learned], share)
+    kept = _over_seeds(ends_nk2[learned], share)
     data = {
         "retention": kept.estimate,
         "retention_low": number(kept.low),
@@ -234,11 +235,11 @@ def _summary(curves: _Curves, setting: Setting, name: str) -> dict[str, Any]:
 
     auc = intervals.no_interval(np.nan, f"magnitudes end at {deltas[-1]}, no area over [0, 1]")
     if deltas[-1] == 1.0:
-        auc = over_seeds(curves.scores_nkl, area).clipped(0.0, 1.0)
+        auc = _over_seeds(curves.scores_nkl, area).clipped(0.0, 1.0)
     context = setting.context(curves.seeds, auc.method, curves.scores_nkl.shape[1])
     if len(curves.seeds) > 1:
         context += [f"shift {name}", setting.environment]
-    worst = over_seeds(curves.scores_nkl, lambda scores: scores.mean(axis=-2).min(axis=-1))
+    worst = _over_seeds(curves.scores_nkl, lambda scores: scores.mean(axis=-2).min(axis=-1))
     return {
         "auc": interval_data(auc, wording.label("auc", auc, context, decimals=3)),
         "per_seed_auc": scoring.per_seed(curves.seeds, area(curves.scores_nkl)),
@@ -256,25 +257,12 @@ def _cvar(scores_nkl: FloatArray) -> dict[str, Any]:
     def tail(scores: FloatArray) -> FloatArray:
         return measures.cvar(scores.reshape(*scores.shape[:-2], -1), CVAR_SHARE)
 
-    return {"cvar10": interval_data(over_seeds(scores_nkl, tail))}
+    return {"cvar10": interval_data(_over_seeds(scores_nkl, tail))}
 
 
-def over_seeds(scores_nkl: FloatArray, of_seed: Callable[[FloatArray], FloatArray]) -> Interval:
-    """The mean over training seeds of a number of each, with its interval.
-
-    Student's t for 2 to 9 seeds; else a crossed bootstrap, for one seed over its episodes.
-
-    Args:
-        scores_nkl: One row per training seed.
-        of_seed: Maps [..., k, l] to [...].
-    """
-    if 1 < len(scores_nkl) < intervals.BOOTSTRAP_SEEDS:
-        return intervals.t_interval(of_seed(scores_nkl), "training seed")
-
-    def mean(stack: FloatArray) -> FloatArray:
-        return np.asarray(of_seed(stack).mean(axis=1))
-
-    return intervals.crossed_bootstrap(scores_nkl, mean, scoring.generator())
+def _over_seeds(scores_nkl: FloatArray, of_seed: Callable[[FloatArray], FloatArray]) -> Interval:
+    """The mean over training seeds of a number of each, which maps [..., k, l] to [...]."""
+    return over_seeds(of_matrix(scores_nkl, of_seed), scoring.generator())
 
 
 def _grid(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> dict[str, Any]:
@@ -293,5 +281,5 @@ def _grid(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> dict
         score = intervals.reward_interval(scores_nkl[:, :, i], scoring.generator())
         ends = {"low": number(score.low), "high": number(score.high)}
         found.append({"deltas": list(cell.deltas), "score": score.estimate, **ends})
-    worst = over_seeds(scores_nkl, lambda scores: scores.mean(axis=-2).min(axis=-1))
+    worst = _over_seeds(scores_nkl, lambda scores: scores.mean(axis=-2).min(axis=-1))
     return {"grid": {"shifts": list(grid.shifts), "cells": found, "worst": interval_data(worst)}}

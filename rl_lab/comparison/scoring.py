@@ -27,6 +27,7 @@ NOMINAL: World = ("none", 0.0, "none")
 # Training seed, world, evaluation seed -> return.
 Cells = Mapping[tuple[int, World, int], float]
 
+ONE_CHECKPOINT = "THIS CHECKPOINT ONLY (1 training seed)"
 CVAR_SHARE = 0.1
 # Below this the worst tenth is a handful of episodes.
 CVAR_EPISODES = 50
@@ -150,7 +151,7 @@ class Setting:
     def context(self, seeds: Sequence[int], method: str, episodes: int) -> list[str]:
         """What follows the method in a label."""
         if len(seeds) == 1:
-            return ["THIS CHECKPOINT ONLY (1 training seed)"]
+            return [ONE_CHECKPOINT]
         mode = "deterministic" if self.protocol.deterministic else "stochastic"
         return [*unless_said(method, episodes), mode]
 

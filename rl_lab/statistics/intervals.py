@@ -95,10 +95,15 @@ def crossed_bootstrap(
     n, k = x.shape[:2]
     if n == k == 1:
         return no_interval(estimate, "one episode")
-    method = f"95% crossed bootstrap, {_seeds(n)}, {_shared(k)}"
+    draws = resampling.crossed([x], statistic, generator, resamples)
+    return percentile(estimate, draws, crossed_method(n, k))
+
+
+def crossed_method(n: int, k: int) -> str:
+    """What a crossed bootstrap of n training seeds and k evaluation seeds is called."""
     if n == 1:
-        method = f"95% bootstrap over {counted(k, 'episode')}"
-    return percentile(estimate, resampling.crossed([x], statistic, generator, resamples), method)
+        return f"95% bootstrap over {counted(k, 'episode')}"
+    return f"95% crossed bootstrap, {_seeds(n)}, {_shared(k)}"
 
 
 def percentile(estimate: float, draws: FloatArray, method: str) -> Interval:

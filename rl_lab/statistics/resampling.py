@@ -13,7 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 RESAMPLES = 5000
 # Relative differences below this come from adding the same numbers in another order.
 ROUNDING = 1e-12
-_CELLS_AT_ONCE = 2_000_000
+CELLS_AT_ONCE = 2_000_000
 _EXACT_FLIPS = 12
 
 
@@ -42,7 +42,7 @@ def _stacks(
     matrices: Sequence[FloatArray], generator: np.random.Generator, resamples: int
 ) -> Iterator[list[FloatArray]]:
     k = matrices[0].shape[1]
-    at_once = max(1, _CELLS_AT_ONCE // sum(matrix.size for matrix in matrices))
+    at_once = max(1, CELLS_AT_ONCE // sum(matrix.size for matrix in matrices))
     for start in range(0, resamples, at_once):
         b = min(at_once, resamples - start)
         columns = generator.integers(k, size=(b, 1, k))

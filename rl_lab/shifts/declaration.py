@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rl_lab.errors import BadInput, closest
+from rl_lab.shifts.disturbances import COUNTING
 
 ANY_ENVIRONMENT = "any"
 PLACES = (
@@ -22,6 +23,8 @@ PLACES = (
 _STEPS = ("before_reset", "after_reset", "module")
 _VERBS = ("set", "scale", "refresh")
 _SOURCES = ("to", "product", "sum")
+# Of a value: a magnitude that stands for a whole number gives it, rounding and all.
+_ROUNDING = 1e-9
 _RETIRED = {"derived": "acts: {before_reset: [{set: NAME, product: [A, B]}]}"}
 
 
@@ -42,6 +45,8 @@ class Shift:
         bounds: Lowest and highest value that is physically possible; None for no bound.
         acts: How the value reaches the world, see docs/shifts.md.
         source: Where the range comes from.
+        whole: The value counts something: on the way it is the next whole number away from nominal,
+            so that every magnitude above 0 is another world.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Shift:
     bounds: tuple[float | None, float | None]
     acts: Mapping[str, Any]
     source: str
+    whole: bool
 
     def value(self, delta: float) -> float:
         """The parameter's value at magnitude `delta`.
@@ -68,9 +74,15 @@ class Shift:
             return self.nominal
         if delta == 1.0:
             return self.far
+        value = self.nominal + delta * (self.far - self.nominal)
         if self.path == "multiplicative":
-            return float(self.nominal * (self.far / self.nominal) ** delta)
-        return self.nominal + delta * (self.far - self.nominal)
+            value = float(self.nominal * (self.far / self.nominal) ** delta)
+        return self._away(value) if self.whole else value
+
+    def _away(self, value: float) -> float:
+        if self.far > self.nominal:
+            return float(math.ceil(value - _ROUNDING))
+        return float(math.floor(value + _ROUNDING))
 
     def delta(self, value: float) -> float:
         """The magnitude at which the parameter has a value; the inverse of `value`."""
@@ -85,7 +97,8 @@ class Shift:
 
     def to_data(self) -> dict[str, Any]:
         """The declaration as JSON-ready data."""
-        return {**dataclasses.asdict(self), "bounds": list(self.bounds)}
+        data = {**dataclasses.asdict(self), "bounds": list(self.bounds)}
+        return data if self.whole else {key: data[key] for key in data if key != "whole"}
 
 
 def from_data(data: Mapping[str, Any]) -> Shift:
@@ -99,6 +112,7 @@ def from_data(data: Mapping[str, Any]) -> Shift:
         if key not in names:
             do = f"Write {_RETIRED[key]}." if key in _RETIRED else closest(key, names)
             raise BadInput(f"shift.{key}", f"one of {', '.join(names)}", do)
+    data = {"whole": False, **data}
     name = data.get("name", "?")
     if missing := [field for field in names if field not in data]:
         raise BadInput(f"shift {name} lacks {', '.join(missing)}", "every field of a shift")
@@ -108,12 +122,14 @@ def from_data(data: Mapping[str, Any]) -> Shift:
         _require(_is_number(data[key]), data, key, "a number")
     _require(_are_bounds(data["bounds"]), data, "bounds", "[lowest, highest], null for no bound")
     _require(isinstance(data["acts"], Mapping) and data["acts"], data, "acts", "a mapping")
+    _require(isinstance(data["whole"], bool), data, "whole", "true or false")
     low, high = data["bounds"]
     numbers = {key: float(data[key]) for key in ("nominal", "near", "far")}
     shift = Shift(**{**data, **numbers, "bounds": (low, high)})
     _check_bounds(shift)
     _check_path(shift)
     _check_acts(shift)
+    _check_whole(shift)
     return shift
 
 
@@ -161,6 +177,22 @@ def _check_bounds(shift: Shift) -> None:
                 f"a {shift.parameter} from {_end(low)} to {_end(high)}",
                 "Such a world is physically impossible; mend the shift's range or its bounds.",
             )
+
+
+def _check_whole(shift: Shift) -> None:
+    kind = shift.acts.get("disturbance", {}).get("kind")
+    if kind in COUNTING and not shift.whole:
+        raise BadInput(
+            f"shift {shift.name}: {kind} by fractions of a step",
+            "whole numbers",
+            "Add whole: true.",
+        )
+    ends = [shift.nominal, shift.near, shift.far]
+    if shift.whole and not all(end.is_integer() for end in ends):
+        raise BadInput(
+            f"shift {shift.name}: whole with nominal, near, far {', '.join(map(str, ends))}",
+            "whole numbers",
+        )
 
 
 def _end(value: float | None) -> str:

@@ -184,8 +184,7 @@ class ObservationDelay(gymnasium.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, info = self.env.step(action)
         # An environment may write its next observation into the same array.
         self._seen.append(copy.deepcopy(observation))
-        back = _whole(self._dial.value)
-        while len(self._seen) > back + 1:
+        while len(self._seen) > self._dial.value + 1:
             self._seen.popleft()
         return self._seen[0], reward, terminated, truncated, info
 
@@ -243,7 +242,7 @@ class ActionDelay(gymnasium.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> Any:
         """Step with an older action."""
         self._chosen.append(copy.copy(action))
-        while len(self._chosen) > _whole(self._dial.value) + 1:
+        while len(self._chosen) > self._dial.value + 1:
             self._chosen.popleft()
         return self.env.step(self._chosen[0])
 
@@ -260,14 +259,10 @@ class ActionRepetition(RepeatAction):
 
     def step(self, action: Any) -> Any:
         """Step as often as the dial says."""
-        self.num_repeats = _whole(self._dial.value)
+        self.num_repeats = int(self._dial.value)
         if self.num_repeats <= 1:
             return self.env.step(action)
         return super().step(action)
-
-
-def _whole(value: float) -> int:
-    return round(value)
 
 
 KINDS: dict[str, Callable[..., Env]] = {
@@ -281,3 +276,5 @@ KINDS: dict[str, Callable[..., Env]] = {
     "action_repetition": ActionRepetition,
     "action_gain": action_gain,
 }
+# Those whose dial counts steps.
+COUNTING = ("observation_delay", "action_delay", "action_repetition")

@@ -30,11 +30,14 @@ class Drawn:
     shifts: tuple[Shift, ...]
 
     def draw(self, draws: np.random.Generator) -> tuple[Shift, float]:
-        """One shift and its magnitude, uniform within the range."""
+        """One shift and its magnitude, uniform within the range; of whole values among those."""
         shift = self.shifts[int(draws.integers(len(self.shifts)))]
         low, high = (0.0, shift.near_delta) if self.range == "near" else (shift.near_delta, 1.0)
-        # Six digits keep names short; the lower end is never met.
-        return shift, round(high - (high - low) * draws.random(), 6)
+        # The lower end is never met.
+        delta = high - (high - low) * draws.random()
+        if shift.whole:
+            return shift, shift.delta(shift.value(delta))  # one world has one name
+        return shift, round(delta, 6)  # keeps names short
 
     def contexts(self, count: int, draws: np.random.Generator) -> list[Context]:
         """A list of contexts."""

@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 
 from rl_lab import shifts
+from rl_lab.cli import worlds
+from rl_lab.cli.options import Options
 from rl_lab.environments import EnvironmentRecipe
+from rl_lab.errors import BadInput
+from rl_lab.shifts.disturbances import COUNTING
 
 
 class Counter(gymnasium.Env[Any, Any]):
@@ -58,7 +62,7 @@ gymnasium.register("FakeChoices-v0", entry_point=Choices)
 def lived(
     kind: str, value: float, environment: str = "FakeCounter-v0", seed: int = 3, **settings: Any
 ) -> tuple[list[Any], list[float]]:
-    """Observations and rewards under a disturbance; actions are 0.1, 0.2, ... or 0, 1, 2, 0, ..."""
+    """Observations and rewards under a disturbance of some strength; see `under`."""
     nominal = 1.0 if kind in ("action_gain", "action_repetition") else 0.0
     shift = shifts.from_data(
         {
@@ -68,15 +72,23 @@ def lived(
             "unit": "",
             "path": "additive",
             "nominal": nominal,
-            "near": (nominal + value) / 2,
+            "near": value,
             "far": value,
             "bounds": [0, None],
+            "whole": kind in COUNTING,
             "acts": {"disturbance": {"kind": kind, **settings}},
             "source": "made up",
         }
     )
+    return under(shifts.shifted(shift, 1.0), environment, seed)
+
+
+def under(
+    context: shifts.Context, environment: str = "FakeCounter-v0", seed: int = 3
+) -> tuple[list[Any], list[float]]:
+    """Observations and rewards in a context; actions are 0.1, 0.2, ... or 0, 1, 2, 0, ..."""
     recipe = EnvironmentRecipe(environment, {}, (), None)
-    env = shifts.make(recipe, shifts.shifted(shift, 1.0))
+    env = shifts.make(recipe, context)
     observations, rewards, over, i = [np.array(env.reset(seed=seed)[0])], [], False, 0
     while not over:
         i += 1
@@ -108,6 +120,30 @@ def test_repeated_actions_add_up_their_rewards() -> None:
     observations, rewards = lived("action_repetition", 3.0)
     assert firsts(observations) == [0, 3, 6, 9, 12]
     assert rewards == pytest.approx([0.3, 0.6, 0.9, 1.2])
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_steps_that_are_reported_are_those_that_are_taken(name: str) -> None:
+    """At any magnitude, 0.05 included: what counts steps is whole, and never the training's own."""
+    (shift,) = worlds.declared(f"any/{name}", "FakeCounter-v0", Options(), "shift")
+    for delta in (0.05, 0.125, 0.1875, 0.25, 0.5, 0.7, 1.0):
+        seen, rewards = under(shifts.shifted(shift, delta))
+        taken = {
+            "observation_delay": firsts(seen).count(0.0) - 1,
+            "action_delay": sum(reward < 0.11 for reward in rewards) - 1,
+            "action_repetition": round(rewards[0] / 0.1),
+        }[name]
+        assert taken == shift.value(delta) != shift.nominal
+
+
+def test_fractions_of_steps_are_refused() -> None:
+    (delay,) = worlds.declared("any/action_delay", "FakeCounter-v0", Options(), "shift")
+    data = delay.to_data()
+    del data["whole"]
+    with pytest.raises(BadInput, match="action_delay by fractions of a step"):
+        shifts.from_data(data)
+    with pytest.raises(BadInput, match=r"whole with nominal, near, far 0.0, 2.5, 8.0"):
+        shifts.from_data({**delay.to_data(), "near": 2.5})
 
 
 def test_a_gain_stays_within_the_range() -> None:

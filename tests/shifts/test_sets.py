@@ -39,6 +39,22 @@ def test_what_training_meets_can_be_drawn_again() -> None:
     assert max(met) <= 0.75
 
 
+@pytest.mark.parametrize(("name", "values"), [("near", {1, 2, 3}), ("far", {4, 5, 6, 7, 8})])
+def test_whole_values_are_drawn_as_such_and_evenly(name: str, values: set[int]) -> None:
+    (delay,) = catalogue("any/action_delay")
+    contexts = shifts.drawn(name, (delay,)).contexts(2_000, seeding.generator(0, "t"))
+    # Exactly a whole number of the eight steps: one world has one name.
+    assert {8 * c.delta for c in contexts} == values
+    counts = [sum(delay.value(c.delta) == value for c in contexts) for value in values]
+    assert min(counts) > 0.8 * 2_000 / len(values)
+
+
+def test_whole_values_go_down_as_well() -> None:
+    (delay,) = catalogue("any/action_delay")
+    fewer = shifts.from_data({**delay.to_data(), "nominal": 8, "near": 5, "far": 0})
+    assert [fewer.value(delta) for delta in (0.0, 0.01, 0.125, 0.3, 1.0)] == [8, 7, 7, 5, 0]
+
+
 @pytest.mark.parametrize("name", ["near", "far"])
 def test_a_range_is_filled_evenly_and_never_left(name: str) -> None:
     (longer,) = catalogue("longer_pole")

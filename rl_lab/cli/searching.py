@@ -19,7 +19,7 @@ from rl_lab.cli.tuning_worker import desk, heartbeat_folder, open_study
 from rl_lab.cli.verbs import evaluate
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from rl_lab.reporting import study_page
-from rl_lab.search import studies
+from rl_lab.search import secrets, studies
 
 _STUDY = "study.json"
 
@@ -28,6 +28,8 @@ def search(request: Request, words: Sequence[str]) -> int:
     """Run a search to its end; the exit code."""
     paths.require_writable(request.folder)
     study = open_study(request)
+    secrets.keep(request.settings["storage"], request.folder)
+    words = secrets.shown(words, request.settings["storage"])
     if not any(map(studies.finished, study.get_trials(deepcopy=False))):
         tuning.require_accepted(request)
     print(f"study {request.name}: {_count(study)} of {request.settings['trials']} trials finished")

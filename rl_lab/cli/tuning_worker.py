@@ -20,7 +20,7 @@ from rl_lab.cli.tuning import Request
 from rl_lab.errors import EXIT_DONE, EXIT_HELD, EXIT_INTERRUPTED, Failed, LabError
 from rl_lab.frozen_policy import load_policy
 from rl_lab.runs import Progress
-from rl_lab.search import studies, trials
+from rl_lab.search import secrets, studies, trials
 from rl_lab.search.studies import Desk
 from rl_lab.training import selecting
 
@@ -37,7 +37,7 @@ def open_study(request: Request, worker: int = 0) -> Any:
     latency = len(settings["objectives"]) > 1
     seed = int(seeding.generator(settings["seed"], "sampler", worker).integers(2**31))
     return studies.open_study(
-        studies.storage(settings["storage"], request.folder),
+        studies.storage(secrets.whole(settings["storage"], request.folder), request.folder),
         request.name,
         request.folder,
         request.directions,

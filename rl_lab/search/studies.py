@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from rl_lab import runs
 from rl_lab.errors import BadInput, Held, closest
+from rl_lab.search.secrets import without_password
 
 # What a study must agree on with whoever joins it; also the names in its user attributes.
 FACTS = ("space", "objective", "words", "recipe")
@@ -91,20 +92,17 @@ def storage(url: str | None, folder: Path) -> Any:
                 return optuna.storages.RDBStorage(url)
     except Exception as error:
         raise BadInput(
-            f"storage {_without_password(url) if url else folder} cannot be used: {_first(error)}",
+            f"storage {without_password(url) if url else folder} cannot be used: "
+            f"{_first(error, url or '')}",
             "a database that answers and is Optuna's, or none for a journal file",
             "Look at storage=URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.",
         ) from error
 
 
-def _without_password(url: str) -> str:
-    head, at, tail = url.rpartition("@")
-    scheme, _, user = head.rpartition("//")
-    return f"{scheme}//{user.partition(':')[0]}@{tail}" if at else url
-
-
-def _first(error: Exception) -> str:
+def _first(error: Exception, url: str) -> str:
     text = " ".join(str(error).split()).split(" (Background on")[0].split(" [SQL:")[0]
+    # Some releases of SQLAlchemy quote an address that they cannot read.
+    text = text.replace(url, without_password(url)) if url else text
     return f"{type(error).__name__}: {text[:200]}"
 
 

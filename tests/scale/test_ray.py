@@ -2,54 +2,121 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
+import shutil
+import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from real_parts import SWEEP, cards, ended, environment, held, start, statuses, step, wait_until
 
 pytest.importorskip("ray", reason="needs the extra `ray`")
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
-LAB = [sys.executable, "-m", "rl_lab"]
-ADDRESS = "127.0.0.1:6401"
-SWEEP = (
-    "train -m env=CartPole-v1 agent=dqn tuned=none training.selection_every_steps=0 "
-    f"training.steps=4000 seed=range(4) launcher=ray launcher.address={ADDRESS}"
-)
+RAY = str(Path(sys.executable).with_name("ray"))
+PORT = 16_401
+# Two addresses on a wire of their own, or one address that both nodes share.
+NAMES, WIRE = ("rl-lab-head", "rl-lab-node"), ("10.77.0.1", "10.77.0.2")
 
 
-def node(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    """A node as one process group, which a kill takes down as a machine goes down."""
-    ray = Path(sys.executable).with_name("ray")
-    common = ["--num-cpus=1", "--block", "--disable-usage-stats", "--node-ip-address=127.0.0.1"]
-    log = (folder / f"node{len(words)}.log").open("wb")
+@dataclasses.dataclass
+class Cluster:
+    """Two nodes of one CPU each.
+
+    Attributes:
+        address: Of the head.
+        inside: What a command begins with to be on the head's network.
+        nodes: The head, and the other one.
+    """
+
+    address: str
+    inside: Sequence[str]
+    nodes: list[subprocess.Popen[bytes]]
+
+
+@pytest.fixture(params=["processes", "namespaces"])
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+    wired = request.param == "namespaces"
+    insides = [["ip", "netns", "exec", name] for name in NAMES] if wired else [[], []]
+    addresses = WIRE if wired else ("127.0.0.1", "127.0.0.1")
+    made = Cluster(f"{addresses[0]}:{PORT}", insides[0], [])
+    if wired:
+        lay_wire()
+    try:
+        for k, words in enumerate((["--head", f"--port={PORT}"], [f"--address={made.address}"])):
+            made.nodes.append(node(tmp_path, [*insides[k]], addresses[k], words))
+            wait_until(lambda: answers(made), 0.5)
+        wait_until(lambda: "2.0 CPU" in status(made), 1.0)
+        yield made
+    finally:
+        for process in reversed(made.nodes):
+            kill(process)
+        if wired:
+            cut_wire()
+
+
+def lay_wire() -> None:
+    if os.geteuid() or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and the command ip")
+    cut_wire()
+    commands = [f"ip netns add {name}" for name in NAMES]
+    commands.append(f"ip link add eth0 netns {NAMES[0]} type veth peer name eth0 netns {NAMES[1]}")
+    for name, address in zip(NAMES, WIRE, strict=True):
+        inside = f"ip -n {name}"
+        commands += [f"{inside} addr add {address}/24 dev eth0"]
+        commands += [f"{inside} link set {device} up" for device in ("eth0", "lo")]
+    for command in commands:
+        done = subprocess.run(command.split(), capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"this machine makes no network namespaces: {command}: {done.stderr}")
+
+
+def cut_wire() -> None:
+    for name in NAMES:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+def node(
+    folder: Path, inside: Sequence[str], address: str, words: Sequence[str]
+) -> subprocess.Popen[bytes]:
+    """A node; all that runs on it descends from this process."""
+    common = ["--num-cpus=1", "--block", "--disable-usage-stats", "--include-dashboard=false"]
+    common += [f"--node-ip-address={address}", "--object-store-memory=100000000"]
+    log = (folder / f"node{len(list(folder.glob('node*')))}.log").open("wb")
     return subprocess.Popen(
-        [ray, "start", *common, *words], stdout=log, stderr=log, start_new_session=True
+        [*inside, RAY, "start", *common, *words],
+        stdout=log,
+        stderr=log,
+        env=environment(folder),
+        start_new_session=True,
     )
 
 
-@pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
-    head = node(tmp_path, "--head", "--port=6401", "--include-dashboard=false")
-    started = [head]
+def answers(cluster: Cluster) -> bool:
+    """Whether the head listens; on another network only a process over there can tell."""
+    host, _, port = cluster.address.partition(":")
+    if cluster.inside:
+        code = f"import socket; socket.create_connection(({host!r}, {port}), 1)"
+        command = [*cluster.inside, sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True).returncode == 0
     try:
-        wait_until(lambda: "1.0 CPU" in status())
-        started.append(node(tmp_path, f"--address={ADDRESS}"))
-        wait_until(lambda: "2.0 CPU" in status())
-        yield started
-    finally:
-        for process in reversed(started):
-            kill(process)
+        socket.create_connection((host, int(port)), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def status(cluster: Cluster) -> str:
+    command = [*cluster.inside, RAY, "status", "--address", cluster.address]
+    return subprocess.run(command, capture_output=True, text=True).stdout
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """A node's processes, those that left its group included."""
-    family = descendants(process.pid)
-    for pid in [process.pid, *family]:
+    """A node with all its processes, those that left its group included, as a machine goes down."""
+    for pid in [process.pid, *descendants(process.pid)]:
         try:
             os.kill(pid, 9)
         except ProcessLookupError:
@@ -66,51 +133,21 @@ def descendants(pid: int) -> list[int]:
     return found[1:]
 
 
-def status() -> str:
-    ray = Path(sys.executable).with_name("ray")
-    done = subprocess.run([ray, "status", "--address", ADDRESS], capture_output=True, text=True)
-    return done.stdout
-
-
-def wait_until(found: object, seconds: float = 300.0) -> None:
-    until = time.monotonic() + seconds
-    while not found():  # type: ignore[operator]
-        assert time.monotonic() < until
-        time.sleep(0.3)
-
-
-def cards(folder: Path) -> dict[str, tuple[str, int]]:
-    """Status of each run, and when its card was last written."""
-    found = sorted(folder.glob("outputs/train/*/*/seed_*/run.json"))
-    return {
-        p.parent.name: (json.loads(p.read_text())["status"], p.stat().st_mtime_ns) for p in found
-    }
-
-
 def test_a_dead_node_costs_its_runs_and_a_repeat_completes_them(
-    nodes: list[subprocess.Popen[bytes]], tmp_path: Path
+    cluster: Cluster, tmp_path: Path
 ) -> None:
-    place = {"cwd": tmp_path, "text": True}
-    sweep = subprocess.Popen(
-        [*LAB, *SWEEP.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **place
-    )
-    beats = "outputs/train/*/*/seed_*/progress.json"
-    try:
-        wait_until(lambda: len(list(tmp_path.glob(beats))) >= 2)
-        kill(nodes[1])
-        out, err = sweep.communicate(timeout=300)
-    finally:
-        sweep.terminate()
-        sweep.wait()
-    assert sweep.returncode == 1, out + err
+    words = f"{SWEEP} seed=range(4) launcher=ray launcher.address={cluster.address}"
+    with held(tmp_path):
+        sweep = start(words, tmp_path, cluster.inside)
+        wait_until(lambda: step(tmp_path, 0) > 0 and step(tmp_path, 1) > 0)
+        kill(cluster.nodes[1])
+    _, err = ended(sweep, 1)
     assert "its worker was lost" in err
     before = cards(tmp_path)
-    done = {name for name, (state, _) in before.items() if state == "complete"}
+    done = {name for name, state in statuses(tmp_path).items() if state == "complete"}
     assert len(done) == 3, before
-    again = subprocess.run([*LAB, *SWEEP.split()], capture_output=True, **place)
-    assert again.returncode == 0, again.stderr
-    assert "4 runs, 3 complete already" in again.stdout
+    out, _ = ended(start(words, tmp_path, cluster.inside), 0)
+    assert "4 runs, 3 complete already" in out
+    assert statuses(tmp_path) == {f"seed_{k}": "complete" for k in range(4)}
     after = cards(tmp_path)
-    assert {state for state, _ in after.values()} == {"complete"}
-    assert len(after) == 4
-    assert all(after[name] == before[name] for name in done)  # none trained twice
+    assert all(after[name] == before[name] for name in done), "none is trained twice"

@@ -22,6 +22,7 @@ from __future__ import annotations
 from rl_lab.cli import config, tuning
 from rl_lab.cli.options import Options
 from rl_lab.errors import EXIT_DONE, BadInput
+from rl_lab.search.secrets import without_password
 
 
 def run(options: Options, words: list[str]) -> int:
@@ -29,7 +30,9 @@ def run(options: Options, words: list[str]) -> int:
     words = config.expand(words, multirun=False)[0]
     request = tuning.request(words, options)
     if options.show_config:
-        print(config.to_yaml(dict(request.settings)) + request.baseline.plan.config_text, end="")
+        settings = dict(request.settings)
+        settings["storage"] = settings["storage"] and without_password(settings["storage"])
+        print(config.to_yaml(settings) + request.baseline.plan.config_text, end="")
         return EXIT_DONE
     try:
         from rl_lab.cli import searching, tuning_export, tuning_worker

@@ -1,0 +1,142 @@
+"""A PostgreSQL server of this machine's own: workers that share a study. `make test-scale`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from real_parts import ended, held, start, wait_until
+
+pytest.importorskip("optuna", reason="needs the extra `tune`")
+pytest.importorskip("psycopg", reason="needs the extra `tune`")
+pytestmark = [pytest.mark.scale, pytest.mark.slow]
+PORT, SECRET = 16_432, "not-to-be-seen"
+TRIALS = 8
+
+
+def binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    return found[-1].parent if found else None
+
+
+def install() -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    packages = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "postgresql"]
+    for command in (["apt-get", "update", "-q"], packages):
+        subprocess.run(command, env=environment, capture_output=True)
+    # The package starts a service of its own.
+    subprocess.run(["service", "postgresql", "stop"], capture_output=True)
+
+
+def as_postgres(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """The server refuses to run as root."""
+    command = ["runuser", "-u", "postgres", "--", *map(str, words)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert done.returncode == 0, f"{command} ended with {done.returncode}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Address of a server without databases of ours."""
+    if os.geteuid():
+        pytest.skip("a PostgreSQL server of its own needs root")
+    if binaries() is None and shutil.which("apt-get"):
+        install()
+    place = binaries()
+    if place is None:
+        pytest.skip("PostgreSQL's Debian package cannot be installed here")
+    folder = Path(as_postgres("mktemp", "-d").stdout.strip())
+    control = (place / "pg_ctl", "-D", folder / "db", "-w", "-l", folder / "log")
+    options = f"-p {PORT} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    try:
+        as_postgres("sh", "-c", f"echo {SECRET} > {folder}/secret")
+        password = f"--pwfile={folder}/secret"
+        made = ("--no-sync", "--auth=scram-sha-256", "--username=me", password)
+        as_postgres(place / "initdb", "-D", folder / "db", *made)
+        as_postgres(*control, "-o", options, "start")
+        try:
+            yield f"postgresql+psycopg://me:{SECRET}@127.0.0.1:{PORT}"
+        finally:
+            as_postgres(*control, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+def database(server: str, name: str) -> str:
+    """Address of a new, empty database."""
+    import psycopg
+
+    with psycopg.connect(f"{server.replace('+psycopg', '')}/postgres", autocommit=True) as there:
+        there.execute(f"create database {name}")
+    return f"{server}/{name}"
+
+
+def test_two_of_four_workers_are_killed_and_no_trial_is_lost(server: str, tmp_path: Path) -> None:
+    words = (
+        "tune env=Held-v0 env.imports=[held_world] agent=dqn training.steps=300 seeds=1 checks=1 "
+        f"winner_seeds=1 episodes=2 sampler=random pruner=none trials={TRIALS} workers=4 "
+        f"launcher.jobs=4 storage={database(server, 'search')}"
+    )
+    with held(tmp_path):
+        search = start(words, tmp_path)
+        beats = "outputs/tune/*/*/train/*/*/seed_0/progress.json"
+        wait_until(lambda: len(list(tmp_path.glob(beats))) == 4)
+        found = workers(search.pid)
+        assert len(found) == 4
+        assert SECRET not in " ".join(found.values())
+        for pid in list(found)[:2]:
+            os.kill(pid, signal.SIGKILL)
+    out, err = ended(search, 0)
+    assert err.count("killed by signal 9") == 2, err
+    assert SECRET not in out + err
+    (path,) = tmp_path.glob("outputs/tune/*/*/study.json")
+    trials = json.loads(path.read_text())["trials"]
+    assert sum(t["counts"] for t in trials) == TRIALS
+    assert {t["state"] for t in trials if t["counts"]} == {"complete"}
+    values = [json.dumps(t["values"]) for t in trials if t["counts"]]
+    assert len(set(values)) == TRIALS, "each is counted once"
+    dead = [json.dumps(t["values"]) for t in trials if not t["counts"] and t["values"]]
+    assert len(dead) == 2
+    assert set(dead) <= set(values), "what the dead had in hand was tried again"
+
+
+def workers(search: int) -> dict[int, str]:
+    """Workers of a search by process id, and their command lines."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True)
+    rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
+    blocks = [int(pid) for pid, parent, _ in rows if int(parent) == search]
+    return {int(pid): args for pid, parent, args in rows if int(parent) in blocks}
+
+
+def test_three_workers_on_a_new_database_at_once(server: str, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from test_studies import opened, studies\n"
+        "study = opened(Path(sys.argv[1]), sys.argv[2])\n"
+        "with studies.Desk(study, Path(sys.argv[1]) / 'w') as desk:\n"
+        "    while (trial := desk.take(12)) is not None:\n"
+        "        study.tell(trial, trial.suggest_float('x', 0.0, 1.0))\n"
+    )
+    url = database(server, "fresh")
+    together = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), url],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "search")},
+        )
+        for _ in range(3)
+    ]
+    assert [worker.wait(120) for worker in together] == [0, 0, 0]
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", "")) as there:
+        found = there.execute("select state, count(*) from trials group by state").fetchall()
+    assert dict(found)["COMPLETE"] == 12

@@ -1,0 +1,66 @@
+"""A database's password is in no print and on no command line, and workers have it all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rl_lab import cli
+from rl_lab.search import secrets
+
+URL = "postgresql+psycopg://me:secret@host:5432/lab"
+SHOWN = "postgresql+psycopg://me@host:5432/lab"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (URL, SHOWN),
+        (SHOWN, SHOWN),
+        ("postgresql://me:se@cr//et@host/lab", "postgresql://me@host/lab"),
+        (
+            "postgresql:///lab?host=/run&user=me&password=secret",
+            "postgresql:///lab?host=/run&user=me",
+        ),
+        ("mysql://host/lab?password=secret&ssl=1", "mysql://host/lab?ssl=1"),
+        ("sqlite:///folder/s.db", "sqlite:///folder/s.db"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert secrets.without_password(url) == shown
+    assert secrets.without_password(shown) == shown
+
+
+def test_words_are_shown_without_it() -> None:
+    words = ["env=x", f"storage={URL}", "trials=3"]
+    assert secrets.shown(words, URL) == ["env=x", f"storage={SHOWN}", "trials=3"]
+    # A word that refers to a variable is shown as what it stands for: nodes may not have it.
+    assert secrets.shown(["storage=${oc.env:DB}"], URL) == [f"storage={SHOWN}"]
+    assert secrets.shown(["env=x"], None) == ["env=x"]
+
+
+def test_what_was_kept_is_for_the_owner_and_for_the_same_address(tmp_path: Path) -> None:
+    secrets.keep(URL, tmp_path / "study")
+    (path,) = (tmp_path / "study").iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert secrets.whole(SHOWN, tmp_path / "study") == URL
+    assert secrets.whole(SHOWN + "2", tmp_path / "study") == SHOWN + "2"
+    assert secrets.whole(SHOWN, tmp_path) == SHOWN
+    assert secrets.whole(None, tmp_path / "study") is None
+    secrets.keep(SHOWN, tmp_path)
+    secrets.keep(None, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["study"]
+
+
+def test_no_print_has_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STUDY_DB", URL)
+    for word in (f"storage={URL}", "storage=${oc.env:STUDY_DB}"):
+        assert cli.main(["tune", "env=CartPole-v1", word, "--cfg"]) == 0
+        out = capsys.readouterr().out
+        assert f"storage: {SHOWN}" in out
+        assert "secret" not in out

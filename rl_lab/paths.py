@@ -25,6 +25,7 @@ SCORES = "scores.json"
 SPEED = "speed.json"
 REPORT = "report.html"
 SUITE = "suite.json"
+STUDY = "study.json"
 RUN_EVALUATION = "evaluation"  # in a run: events with its final scores
 REPLAYS, REPLAYS_INDEX = "replays", "replays.json"
 JOBS = ".jobs"

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from rl_lab import listing, paths
 from rl_lab.errors import BadInput
-from rl_lab.listing import tables
+from rl_lab.listing import scanning, tables
 
 
 def run(output: Path, seed: int = 0, status: str = "complete", **changes: Any) -> Path:
@@ -235,6 +235,33 @@ def test_watching_shows_what_changes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert isinstance(screen.file, io.StringIO)
     shown = screen.file.getvalue()
     assert shown.index("running") < shown.rindex("complete")
+
+
+def test_looking_again_reads_what_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat(run(tmp_path, 0, "running"), 0.0)
+    beat(run(tmp_path, 1, "running"), 0.0)
+    read: list[str] = []
+    whole = scanning._content
+
+    def note(path: Path, stamp: tuple[int, int, int]) -> Any:
+        read.append(f"{path.parent.name}/{path.name}")
+        return whole(path, stamp)
+
+    monkeypatch.setattr(scanning, "_content", note)
+    scanner = listing.Scanner()
+    names = [f"seed_{k}/{name}.json" for k in (0, 1) for name in ("run", "progress")]
+    assert [row.step for row in scanner.rows(tmp_path)[0]] == [20_000] * 2
+    assert read == names
+    beat(run_folder := run(tmp_path, 1, "running"), 0.0, step=30_000)
+    (run_folder / "run.json").unlink()
+    run(tmp_path, 1)
+    assert [row.status for row in scanner.rows(tmp_path)[0]] == ["running", "complete"]
+    assert read == [*names, *names[2:]]
+    (tmp_path / "train/CartPole-v1/ppo-1a2b3c4d/seed_0/progress.json").unlink()
+    assert math.isnan(scanner.rows(tmp_path)[0][0].step)
+    assert read == [*names, *names[2:]]
 
 
 def test_ctrl_c_ends_watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

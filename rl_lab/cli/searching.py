@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl_lab import files, paths, provenance, runs
-from rl_lab.cli import launching, live, tuning
+from rl_lab.cli import launching, live, tuning, tuning_record
 from rl_lab.cli.launching import Job
 from rl_lab.cli.sweeping import flags, job_of
 from rl_lab.cli.tuning import FRESH_SEED, Request
@@ -19,9 +18,7 @@ from rl_lab.cli.tuning_worker import desk, heartbeat_folder, open_study
 from rl_lab.cli.verbs import evaluate
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from rl_lab.reporting import study_page
-from rl_lab.search import secrets, studies
-
-_STUDY = "study.json"
+from rl_lab.search import secrets, studies, trials
 
 
 def search(request: Request, words: Sequence[str]) -> int:
@@ -34,7 +31,7 @@ def search(request: Request, words: Sequence[str]) -> int:
         tuning.require_accepted(request)
     print(f"study {request.name}: {_count(study)} of {request.settings['trials']} trials finished")
     code = _work(request, study, words)
-    _write(request, study, None)
+    tuning_record.write(request, study)
     if code == EXIT_INTERRUPTED:
         print("interrupted; the same command goes on where it was", file=sys.stderr)
         return code
@@ -105,7 +102,8 @@ def _conclude(request: Request, study: Any, words: Sequence[str]) -> int:
     complete = [job for job in jobs if runs.status(job.folder) == runs.COMPLETE]
     name = _comparison(request, winner)
     code = _compare(request, name, complete)
-    _write(request, study, winner)
+    won = tuning_record.Won(winner, str(Path("evaluate") / name))
+    tuning_record.write(request, study, won, _timed_alone(request, study))
     print(f"study: {study_page.write(request.folder)}")
     print(f"next: {shlex.join(['rl-lab', 'tune', *words, 'to=my_conf'])}")
     return code if len(complete) == len(jobs) else EXIT_FAILED
@@ -145,59 +143,14 @@ def _compare(request: Request, name: str, complete: Sequence[Job]) -> int:
     )
 
 
-def _write(request: Request, study: Any, winner: Any) -> None:
-    data = {
-        "format_version": 1,
-        "name": request.name,
-        "environment": request.baseline.plan.environment.id,
-        "agent": request.baseline.plan.agent,
-        **request.facts,
-        "trials": [_trial(t) for t in study.get_trials(deepcopy=False)],
-        "importance": _importance(study),
-        "winner": None,
-    }
-    if winner is not None:
-        hashes = {
-            who: request.plan(values, FRESH_SEED).plan.recipe_hash
-            for who, values in (("winner", winner.user_attrs[studies.VALUES]), ("untuned", {}))
-        }
-        data["winner"] = {
-            "trial": winner.number,
-            "values": winner.user_attrs[studies.VALUES],
-            "seeds": [FRESH_SEED, FRESH_SEED + request.settings["winner_seeds"] - 1],
-            "recipe_hashes": hashes,
-            "evaluation": str(Path("evaluate") / _comparison(request, winner)),
-        }
-    files.write_json(request.folder / _STUDY, data)
-
-
-def _trial(trial: Any) -> dict[str, Any]:
-    facts = trial.user_attrs
+def _timed_alone(request: Request, study: Any) -> dict[int, float]:
+    """Microseconds of a decision by trial, taken again when no training runs beside them."""
+    if len(request.directions) < 2:
+        return {}
     return {
-        "number": trial.number,
-        "state": trial.state.name.lower(),
-        "counts": studies.finished(trial),
-        "objectives": list(trial.values) if trial.values else None,
-        "checks": [[k, v] for k, v in sorted(trial.intermediate_values.items())],
-        "values": facts.get(studies.VALUES),
-        "returns": facts.get("returns"),
-        "runs": facts.get("runs"),
-        "error": facts.get(studies.ERROR),
+        trial.number: min(
+            trials.latency_us(request.folder / run / "policy") for run in trial.user_attrs["runs"]
+        )
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.name == "COMPLETE"
     }
-
-
-def _importance(study: Any) -> dict[str, float] | None:
-    """Shares of the return's variation by parameter; None where trials are too few."""
-    import optuna
-
-    target = (lambda t: t.values[0]) if len(study.directions) > 1 else None
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # few trials: the page shows their number
-            found = optuna.importance.get_param_importances(
-                study, evaluator=evaluator, target=target
-            )
-    except (ValueError, RuntimeError):
-        return None
-    return {str(name): float(share) for name, share in found.items()}

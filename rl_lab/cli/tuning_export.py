@@ -41,7 +41,12 @@ def export(request: Request) -> int:
     path = folder / "tuned" / environment / f"{name}.yaml"
     if path.exists():
         raise BadInput(f"{path} exists", "a folder without that file", "Move it, or change to=.")
-    training = {k: v for k, v in dataclasses.asdict(plan.training).items() if k != _OF_TRIALS}
+    training = {
+        # As YAML has them; a default of the same values would else look like another.
+        k: list(v) if isinstance(v, tuple) else v
+        for k, v in dataclasses.asdict(plan.training).items()
+        if k != _OF_TRIALS
+    }
     body = {
         "training": _changed(
             training, config.read_yaml(paths.conf_dir() / "train.yaml")["training"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rl_lab.listing.configurations import configured
-from rl_lab.listing.scanning import EvaluationRow, PolicyRow, Rows, RunRow, rows
+from rl_lab.listing.scanning import EvaluationRow, PolicyRow, Rows, RunRow, Scanner, rows
 from rl_lab.listing.tables import table, watch
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "PolicyRow",
     "Rows",
     "RunRow",
+    "Scanner",
     "configured",
     "rows",
     "table",

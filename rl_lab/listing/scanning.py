@@ -79,30 +79,91 @@ Rows = tuple[list[RunRow], list[PolicyRow], list[EvaluationRow]]
 
 def rows(folder: Path) -> Rows:
     """All runs, frozen policies outside runs, and evaluations below a folder, in order of path."""
-    now = time.time()
-    found: Rows = ([], [], [])
-    for path, folders, files in os.walk(folder):
-        place = Path(path)
-        if paths.RUN_CARD in files:
-            found[0].append(_run(place, now))
-        elif paths.POLICY_CARD in files:
-            found[1].append(_policy(place, now))
-        elif paths.SCORES in files:
-            found[2].append(_evaluation(place, now))
-        elif paths.ADAPTATION in files:
-            pass  # its snapshots are steps of one training, not policies to choose from
-        else:
-            folders[:] = sorted(f for f in folders if not f.startswith("."))
-            continue
-        folders.clear()
-    return found
+    return Scanner().rows(folder)
 
 
-def _run(folder: Path, now: float) -> RunRow:
-    card, fault = _read(folder / paths.RUN_CARD)
-    beat, _ = _read(folder / paths.PROGRESS)
+class Scanner:
+    """Looks at folders again and again, and reads only the files that have changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, _Content] = {}
+
+    def rows(self, folder: Path) -> Rows:
+        """As the function `rows`."""
+        now = time.time()
+        found: Rows = ([], [], [])
+        before, self._known = self._known, {}
+        for path, folders, files in os.walk(folder):
+            place = Path(path)
+            if paths.RUN_CARD in files:
+                card = self._read(place / paths.RUN_CARD, before)
+                beat = self._read(place / paths.PROGRESS, before)
+                found[0].append(_run(place, card, beat, now))
+            elif paths.POLICY_CARD in files:
+                found[1].append(_policy(place, self._read(place / paths.POLICY_CARD, before), now))
+            elif paths.SCORES in files:
+                found[2].append(_evaluation(place, self._read(place / paths.SCORES, before), now))
+            elif paths.ADAPTATION in files:
+                pass  # its snapshots are steps of one training, not policies to choose from
+            else:
+                folders[:] = sorted(f for f in folders if not f.startswith("."))
+                continue
+            folders.clear()
+        return found
+
+    def _read(self, path: Path, before: Mapping[Path, _Content]) -> _Content:
+        known = before.get(path)
+        try:
+            stamp = _stamp(path)
+            if known is None or known.stamp != stamp:
+                known = _content(path, stamp)
+        except OSError as error:
+            known = _Content({}, f"{path.name}: {type(error).__name__}", (0, 0, 0), math.nan)
+        self._known[path] = known
+        return known
+
+
+@dataclasses.dataclass(frozen=True)
+class _Content:
+    """A JSON object in a file; {} and what is wrong with the file where it holds none.
+
+    Attributes:
+        data: The object.
+        fault: "" where nothing is wrong.
+        stamp: Changes whenever the file does.
+        written: Seconds since the epoch.
+    """
+
+    data: Mapping[str, Any]
+    fault: str
+    stamp: tuple[int, int, int]
+    written: float
+
+    def age_s(self, now: float) -> float:
+        """Seconds since it was written; NaN where it is not there."""
+        return math.nan if math.isnan(self.written) else max(0.0, now - self.written)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Each of our files is replaced as a whole, so even one of equal time is another inode."""
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _content(path: Path, stamp: tuple[int, int, int]) -> _Content:
+    written = stamp[0] / 1e9
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        return _Content({}, f"{path.name}: {type(error).__name__}", stamp, written)
+    if not isinstance(data, dict):
+        return _Content({}, f"{path.name}: not an object", stamp, written)
+    return _Content(data, "", stamp, written)
+
+
+def _run(folder: Path, read: _Content, progress: _Content, now: float) -> RunRow:
+    card, beat, age_s = read.data, progress.data, read.age_s(now)
     status = _text(card, "status") or UNREADABLE
-    age_s = _age(folder / paths.RUN_CARD, now)
     if status == RUNNING:
         last = _number(beat, "updated")
         silent_s = age_s if math.isnan(last) else min(age_s, now - last)
@@ -129,43 +190,32 @@ def _run(folder: Path, now: float) -> RunRow:
         episode_return=_number(beat, "episode_return"),
         left_s=(steps - step) / pace if status == RUNNING and pace > 0 else math.nan,
         age_s=age_s,
-        note=fault or _text(card, "error"),
+        note=read.fault or _text(card, "error"),
     )
 
 
-def _policy(folder: Path, now: float) -> PolicyRow:
-    card, fault = _read(folder / paths.POLICY_CARD)
-    environment = card.get("environment")
+def _policy(folder: Path, read: _Content, now: float) -> PolicyRow:
+    card, environment = read.data, read.data.get("environment")
     return PolicyRow(
         folder=folder,
         environment=_text(environment, "id") if isinstance(environment, dict) else "",
-        agent=UNREADABLE if fault else f"{_text(card, 'agent')}-{_text(card, 'recipe_hash')}",
+        agent=UNREADABLE if read.fault else f"{_text(card, 'agent')}-{_text(card, 'recipe_hash')}",
         seed=_seed(card, "training_seed"),
         steps=_number(card, "steps"),
-        age_s=_age(folder / paths.POLICY_CARD, now),
+        age_s=read.age_s(now),
     )
 
 
-def _evaluation(folder: Path, now: float) -> EvaluationRow:
-    scores, fault = _read(folder / paths.SCORES)
-    contestants, failures = scores.get("contestants"), scores.get("failures")
+def _evaluation(folder: Path, read: _Content, now: float) -> EvaluationRow:
+    contestants, failures = read.data.get("contestants"), read.data.get("failures")
     names = [_text(c, "name") for c in contestants] if isinstance(contestants, list) else []
     return EvaluationRow(
         folder=folder,
-        environment=_text(scores, "environment"),
-        contestants=(UNREADABLE,) if fault else tuple(names),
+        environment=_text(read.data, "environment"),
+        contestants=(UNREADABLE,) if read.fault else tuple(names),
         failures=len(failures) if isinstance(failures, list) else 0,
-        age_s=_age(folder / paths.SCORES, now),
+        age_s=read.age_s(now),
     )
-
-
-def _read(path: Path) -> tuple[dict[str, Any], str]:
-    """A JSON object and "", or {} and what is wrong with the file."""
-    try:
-        data = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, f"{path.name}: {type(error).__name__}"
-    return (data, "") if isinstance(data, dict) else ({}, f"{path.name}: not an object")
 
 
 def _text(data: Any, key: str) -> str:
@@ -189,10 +239,3 @@ def _seed(data: Mapping[str, Any], key: str) -> int | None:
 def _folder_seed(folder: Path) -> int | None:
     digits = folder.name.removeprefix("seed_")
     return int(digits) if digits.isascii() and digits.isdigit() else None
-
-
-def _age(path: Path, now: float) -> float:
-    try:
-        return max(0.0, now - path.stat().st_mtime)
-    except OSError:
-        return math.nan

@@ -24,7 +24,7 @@ from rl_lab.listing.scanning import (
     PolicyRow,
     Rows,
     RunRow,
-    rows,
+    Scanner,
 )
 
 _COLOURS = {
@@ -57,12 +57,12 @@ def table(found: Rows) -> Group:
 
 def watch(folder: Path, console: Console, interval_s: float = 1.0) -> None:
     """Show the tables, renewed every second, the running runs first; Ctrl-C ends it."""
+    scanner = Scanner()
     try:
-        with Live(table(_running_first(rows(folder))), console=console, auto_refresh=False) as live:
-            live.refresh()
+        with Live(console=console, auto_refresh=False) as live:
             while True:
+                live.update(table(_running_first(scanner.rows(folder))), refresh=True)
                 time.sleep(interval_s)
-                live.update(table(_running_first(rows(folder))), refresh=True)
     except KeyboardInterrupt:
         return
 

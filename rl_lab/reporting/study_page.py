@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from rl_lab import files, paths
+from rl_lab.reporting import studies
 from rl_lab.reporting.page import policy
 from rl_lab.reporting.svg import Scale, domain, element, picture, points, tick_text
 
@@ -23,10 +24,10 @@ def write(folder: Path) -> Path:
     """Write `study.html` from `study.json`; equal files give equal bytes.
 
     Raises:
-        BadInput: There is no `study.json`.
+        BadInput: There is no `study.json`, or it is of another format.
         Failed: The page cannot be written.
     """
-    page = render(files.read_json(folder / "study.json"))
+    page = render(studies.load(folder))
     path = folder / "study.html"
     files.write_bytes(path, page.encode("utf-8", errors="replace"))
     return path

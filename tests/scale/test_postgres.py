@@ -17,7 +17,7 @@ from real_parts import ended, held, start, wait_until
 pytest.importorskip("optuna", reason="needs the extra `tune`")
 pytest.importorskip("psycopg", reason="needs the extra `tune`")
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
-PORT, SECRET = 16_432, "not-to-be-seen"
+PORT, SECRET = 6_432, "not-to-be-seen"
 TRIALS = 8
 
 

@@ -17,7 +17,7 @@ from real_parts import SWEEP, cards, ended, environment, held, start, statuses, 
 pytest.importorskip("ray", reason="needs the extra `ray`")
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
 RAY = str(Path(sys.executable).with_name("ray"))
-PORT = 16_401
+PORT = 6_401
 # Two addresses on a wire of their own, or one address that both nodes share.
 NAMES, WIRE = ("rl-lab-head", "rl-lab-node"), ("10.77.0.1", "10.77.0.2")
 

@@ -11,6 +11,18 @@ from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
 
+def steps_of(folder: Path) -> dict[tuple[str, str], list[int]]:
+    """The steps of every curve below a folder of logs: (run, tag) -> steps."""
+    runs = plugin_event_multiplexer.EventMultiplexer(size_guidance={"tensors": 0})
+    runs.AddRunsFromDirectory(str(folder)).Reload()
+    return {
+        (run, tag): [event.step for event in runs.Tensors(run, tag)]
+        for run, content in runs.Runs().items()
+        for tag in content["tensors"]
+        if runs.SummaryMetadata(run, tag).plugin_data.plugin_name == "scalars"
+    }
+
+
 def _backend(folder: Path) -> tuple[Any, Any]:
     multiplexer = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
     multiplexer.Reload()

@@ -210,12 +210,22 @@ def _count_updates(model: BaseAlgorithm) -> dict[str, int]:
 class _MetricsWriter(KVWriter):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._step, self._told = -1, set[str]()
 
     def write(self, key_values: dict[str, Any], key_excluded: Any, step: int = 0) -> None:
-        """Hand on the numbers of one dump."""
+        """Hand on the numbers of one dump, each name once per step.
+
+        On-policy algorithms dump at the last step before they update and what is left is dumped
+        after it: a curve would have two values there.
+        """
+        if step != self._step:
+            self._step, self._told = step, set()
         numbers = {
-            k: float(v) for k, v in key_values.items() if isinstance(v, int | float | np.number)
+            k: float(v)
+            for k, v in key_values.items()
+            if k not in self._told and isinstance(v, int | float | np.number)
         }
+        self._told.update(numbers)
         if numbers:
             self._listener.metrics(step, numbers)
 

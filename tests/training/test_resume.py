@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boards import steps_of
 from identical import attempt, dying_at, require_identical, run_in
 
 from rl_lab import checkpoints, cli, environments, frozen_policy, runs
@@ -77,6 +78,10 @@ def test_killed_over_and_over(straight: Path, tmp_path: Path) -> None:
         assert attempts < 20
     assert attempts > 3
     require_identical(run_in(tmp_path), straight)
+    shown = steps_of(tmp_path)
+    assert {steps[-1] for (_, tag), steps in shown.items() if tag.startswith("train/")} == {320}
+    for curve, steps in shown.items():
+        assert steps == sorted(set(steps)), curve
 
 
 @pytest.mark.parametrize(("words", "boundary"), [(LANDER, 45), (WALKER, 170)])

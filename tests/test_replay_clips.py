@@ -111,7 +111,7 @@ def test_what_cannot_be_drawn_still_shows_rewards_and_actions() -> None:
     assert "render modes none" in made.data["pictures_reason"]
     assert made.data["steps"] == list(range(11))
     assert made.data["returns"][-1] == recording.episode_return
-    assert made.data["verdict"] == "not drawn, hence not verified"
+    assert made.data["verdict"] == f"bit-identical over {recording.length} steps"
 
 
 def test_a_difference_is_shown_with_the_clip() -> None:

@@ -59,8 +59,6 @@ def episodes(
     kind = source(data)
     given = data[kind]
     places = [paths.one(str(text)) for text in (given if isinstance(given, list) else [given])]
-    if kind in ("file", "evaluation") and data["shift"] is not None:
-        raise BadInput(f"shift={data['shift']} with {kind}=", "run= or policy= with it")
     if kind == "file":
         for place in places:
             episode = replay.load(place)

@@ -8,17 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
+from PIL import Image
 
 from rl_lab import files, paths
 from rl_lab.errors import BadInput
 from rl_lab.replay import looking, pictures
-from rl_lab.replay.drawing import frames_apart
+from rl_lab.replay.drawing import frames_apart, require_sizes
 from rl_lab.replay.recording import Replay
-from rl_lab.replay.simulation import Moment
+from rl_lab.replay.simulation import Moment, verify
 
-_MOST_FRAMES, _SIZE = 168, 240
+_MOST_FRAMES, _FEWEST_FRAMES, _SIZE = 168, 42, 240
+# A CartPole picture takes 0.4 kB, HalfCheetah's 4.6 kB, Humanoid's 11 kB; a report of a dozen clips
+# has room for 4 MB.
+_MOST_BYTES = 390_000
 _MOST_ACTIONS = 8
 _MOST_MOVING = 42  # pictures; TensorBoard keeps them in memory
 _MARKED = re.compile(r"\x1b\[4\d(?:;\d+)*m(.*?)\x1b\[0m")  # text on a coloured ground
@@ -32,17 +35,20 @@ class Clip:
     Attributes:
         data: Plain data, see `docs/formats.md`.
         sheet: All pictures side by side in rows, a WebP; None for text or where there are none.
+        identical: Whether the episode, lived again, was the recorded one to the bit.
     """
 
     data: Mapping[str, Any]
     sheet: bytes | None
+    identical: bool
 
 
 def clip(
     replay: Replay,
     imports: Sequence[str] = (),
-    size: int = _SIZE,
+    size: int | None = None,
     most_frames: int | None = None,
+    fps: float | None = None,
 ) -> Clip:
     """Live the episode again and make a clip of it.
 
@@ -51,38 +57,50 @@ def clip(
     Args:
         replay: The recording.
         imports: Packages that register environments.
-        size: Pixels of the longer side.
-        most_frames: Longer episodes are thinned to so many pictures; None for 168, or half as many
-            of MuJoCo's, which cost ten times as long to draw and as many bytes to keep.
+        size: Pixels of the longer side; None for 240.
+        most_frames: Longer episodes are thinned to so many pictures; None for 168, or fewer where
+            the episode's first picture says that its like take many bytes.
+        fps: Pictures per second, in place of the environment's own speed.
 
     Raises:
+        BadInput: The speed or the size is of no use.
         EnvironmentFault: The environment failed on the way.
     """
+    require_sizes(fps, size)
     try:
-        return _clip(replay, imports, size, most_frames)
+        return _clip(replay, imports, size or _SIZE, most_frames, fps)
     except BadInput as error:
-        moments = _moments(replay)
-        facts = _facts(replay, moments, 30.0, "not drawn, hence not verified")
-        return Clip({**facts, "pictures": None, "pictures_reason": error.came}, None)
+        verdict = verify(replay, imports)
+        facts = _facts(replay, _moments(replay), fps or 30.0, str(verdict))
+        data = {**facts, "pictures": None, "pictures_reason": error.came}
+        return Clip(data, None, verdict.identical)
 
 
-def _clip(replay: Replay, imports: Sequence[str], size: int, most: int | None) -> Clip:
-    mode, fps = looking.mode(replay, (looking.PICTURES, looking.TEXT), imports)
-    every = frames_apart(replay.length, fps, most or _most(replay))
+def _clip(
+    replay: Replay, imports: Sequence[str], size: int, most: int | None, fps: float | None
+) -> Clip:
+    mode, own_fps = looking.mode(replay, (looking.PICTURES, looking.TEXT), imports)
     if mode == looking.TEXT:
+        every = frames_apart(replay.length, own_fps, most or _MOST_FRAMES)
         seen = looking.look(replay, mode, every, imports, lambda frame, _: _plain(frame))
-        facts = _facts(replay, seen.moments, fps, str(seen.verdict))
-        return Clip({**facts, "texts": seen.frames}, None)
-    seen = looking.look(replay, mode, every, imports, lambda f, _: pictures.scaled(f, size))
-    facts = _facts(replay, seen.moments, fps, str(seen.verdict))
-    sheet = pictures.sheet(seen.frames)
-    shape = {"columns": sheet.columns, "width": sheet.width, "height": sheet.height}
-    return Clip({**facts, "pictures": shape}, sheet.data)
+        shown: dict[str, Any] = {"texts": seen.frames}
+        sheet = None
+    else:
+        most = most or _affordable(pictures.scaled(looking.first(replay, mode, imports), size))
+        every = frames_apart(replay.length, own_fps, most)
+        seen = looking.look(replay, mode, every, imports, lambda f, _: pictures.scaled(f, size))
+        made = pictures.sheet(seen.frames)
+        shape = {"columns": made.columns, "width": made.width, "height": made.height}
+        shown, sheet = {"pictures": shape}, made.data
+    speed = fps * every if fps else own_fps
+    facts = _facts(replay, seen.moments, speed, str(seen.verdict))
+    return Clip({**facts, **shown}, sheet, seen.verdict.identical)
 
 
-def _most(replay: Replay) -> int:
-    entry = str(gymnasium.spec(str(replay.environment["id"])).entry_point)
-    return _MOST_FRAMES // 2 if "mujoco" in entry else _MOST_FRAMES
+def _affordable(picture: Image.Image) -> int:
+    """How many such pictures a clip may have: rich ones take long to draw, too."""
+    each = len(pictures.sheet([picture]).data)
+    return min(_MOST_FRAMES, max(_FEWEST_FRAMES, _MOST_BYTES // each))
 
 
 def _plain(frame: str) -> str:

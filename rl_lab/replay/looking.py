@@ -108,6 +108,17 @@ def look(
     return Seen(frames, moments, verdict(replay, first))
 
 
+def first(replay: Replay, render_mode: str, imports: Sequence[str]) -> Any:
+    """What `render()` gives at the beginning of the episode.
+
+    Raises:
+        BadInput: The environment cannot be drawn.
+    """
+    with fresh_env(replay, render_mode, imports) as env:
+        env.reset(seed=replay.seed)
+        return _frame(env, render_mode)
+
+
 def _frame(env: gymnasium.Env[Any, Any], render_mode: str) -> Any:
     try:
         frame = env.render()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -122,6 +123,29 @@ def test_recordings_are_played_side_by_side(lab: Path) -> None:
     assert len(page_data(lab / "two.html")["clips"]) == 2
 
 
+def test_a_player_says_which_episode_differs(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = replay.load(Path("outputs/evaluate/e") / stored(lab)["recordings"][0]["file"])
+    rewards = recording.rewards.copy()
+    rewards[3] += 1
+    replay.save(dataclasses.replace(recording, rewards=rewards), lab / "other.json")
+    replay.save(recording, lab / "same.json")
+    assert cli.main(["replay", "file=[other.json,same.json]", "to=differs.html"]) == 1
+    assert "other: differs from step 4 of" in capsys.readouterr().out
+    data = page_data(lab / "differs.html")
+    assert [c["verdict"].split(" ")[0] for c in data["clips"].values()] == [
+        "differs",
+        "bit-identical",
+    ]
+
+
+def test_a_player_has_the_size_and_speed_asked_for(lab: Path) -> None:
+    assert cli.main(["replay", "policy=stands", "size=64", "fps=5", "to=small.html"]) == 0
+    (clip,) = page_data(lab / "small.html")["clips"].values()
+    every = clip["steps"][1] - clip["steps"][0]
+    assert max(clip["pictures"]["width"], clip["pictures"]["height"]) == 64
+    assert clip["steps_per_second"] == 5 * every
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -130,6 +154,15 @@ def test_recordings_are_played_side_by_side(lab: Path) -> None:
         ("replay file=x.json shift=longer_pole to=x.webp", "run= or policy= with it"),
         ("replay film policy=stands", "a film without one run"),
         ("replay film", "nothing to replay"),
+        ("replay verify=recordings", "file=RECORDING.json verify=true"),
+        ("replay file=x.json verify=true to=x.html", "draws nothing"),
+        ("replay file=x.json pick=best", "evaluation= with it"),
+        ("replay policy=stands contestant=stands to=x.webp", "evaluation= with it"),
+        ("replay film run=x shift=longer_pole", "run= or policy= with it"),
+        ("replay policy=stands to=x.html overlay=false", "beside its pictures"),
+        ("replay policy=stands to=x.html size=3", "pixels, from 32"),
+        ("replay policy=stands to=x.html fps=0", "pictures per second"),
+        ("replay file=[x.json,y.json] to=x.webp", "several episodes into the one file"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(

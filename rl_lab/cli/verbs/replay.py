@@ -33,8 +33,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_lab import paths, replay, reporting
-from rl_lab.cli import config, typed
+from rl_lab import paths, replay
+from rl_lab.cli import config, players, typed
 from rl_lab.cli import episodes as sources
 from rl_lab.cli.episodes import Named
 from rl_lab.cli.options import Options
@@ -43,28 +43,43 @@ from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
 from rl_lab.replay import Replay
 from rl_lab.replay.looking import has_display
 
-_FILM, _PLAYER = "film", ".html"
+_FILM = "film"
+# Keys that only some sources know what to do with.
+_USED_BY = {
+    frozenset({"contestant", "pick"}): ("evaluation",),
+    frozenset({"episodes", "shift", "delta"}): ("run", "policy"),
+    frozenset({"seed"}): ("run", "policy", _FILM),
+    frozenset({"verify"}): ("run", "policy", "evaluation", "file"),
+}
+_OF_DRAWING = {"to", "fps", "size", "overlay"}
 
 
 def run(options: Options, words: list[str]) -> int:
     """Replay; returns the exit code."""
     film = words[:1] == [_FILM]
+    words = words[film:]
+    given = {word.partition("=")[0] for word in words}
     # To Hydra these are groups of files, so the keys have other names behind the scenes.
-    words = [re.sub("^(evaluation|shift)=", r"from_\1=", word) for word in words[film:]]
+    words = [re.sub("^(evaluation|shift)=", r"from_\1=", word) for word in words]
     data = config.compose("replay", config.expand(words, multirun=False)[0], options)
     data |= {key: data.pop(f"from_{key}") for key in ("evaluation", "shift")}
     if options.show_config:
         print(config.to_yaml(data), end="")
         return EXIT_DONE
+    if isinstance(data["verify"], str):
+        raise BadInput(
+            f"verify={data['verify']}", "verify=true", "Give file=RECORDING.json verify=true."
+        )
+    source = sources.source(data)
+    _require_of_use(given, data, _FILM if film else source)
     imports = typed.value(data["imports"], tuple[str, ...], "imports")
     register(imports)
     if data["to"] is not None:
         target = Path(str(data["to"]))
         paths.require_writable(target.parent if target.suffix else target)
     if film:
-        return _film(data, options, imports)
-    source = sources.source(data)
-    if data["to"] is not None and Path(str(data["to"])).suffix == _PLAYER:
+        return _film(data, imports)
+    if data["to"] is not None and Path(str(data["to"])).suffix == players.SUFFIX:
         return _player(data, options, imports)
     _require_one_file(source, data)
     faithful = True
@@ -74,10 +89,25 @@ def run(options: Options, words: list[str]) -> int:
     return EXIT_DONE if faithful else EXIT_FAILED
 
 
+def _require_of_use(given: set[str], data: Mapping[str, Any], source: str) -> None:
+    """Refuse keys that would have no effect on what is asked for."""
+    for keys, users in _USED_BY.items():
+        for key in keys & given:
+            if source not in users:
+                known = " or ".join("`film`" if user == _FILM else f"{user}=" for user in users)
+                raise BadInput(f"{key}= with {source}", f"{known} with it", f"Leave {key}= out.")
+    if typed.value(data["verify"], bool, "verify") and given & _OF_DRAWING:
+        raise BadInput(
+            f"verify=true with {', '.join(f'{key}=' for key in sorted(given & _OF_DRAWING))}",
+            "verify=true alone, which draws nothing",
+            "Whatever is drawn from a recording is verified as it is drawn, and says so.",
+        )
+
+
 def _require_one_file(source: str, data: Mapping[str, Any]) -> None:
     several = data["episodes"] != 1 or isinstance(data[source], list)
     one_file = data["to"] is not None and Path(str(data["to"])).suffix != ""
-    if source != "evaluation" and several and one_file:
+    if several and one_file:
         raise BadInput(
             f"several episodes into the one file {data['to']}",
             "a folder for several episodes, or a player",
@@ -85,72 +115,37 @@ def _require_one_file(source: str, data: Mapping[str, Any]) -> None:
         )
 
 
+def _drawing(data: Mapping[str, Any]) -> dict[str, Any]:
+    """How pictures are asked for."""
+    kinds: dict[str, Any] = {"fps": float | None, "size": int | None, "overlay": bool}
+    return {key: typed.value(data[key], kind, key) for key, kind in kinds.items()}
+
+
 def _player(data: Mapping[str, Any], options: Options, imports: tuple[str, ...]) -> int:
     """One page that plays all episodes, those of one seed side by side."""
     found = list(sources.episodes(data, options, imports, beside=True))
-    clips: dict[str, Any] = {}
-    sheets: dict[str, bytes] = {}
-    scenes: dict[str, list[dict[str, str]]] = {}
-    size = typed.value(data["size"], int | None, "size")
-    for number, named in enumerate(found):
+    scenes: dict[str, list[Named]] = {}
+    for named in found:
         print(sources.line(named.episode))
-        made = replay.clip(named.episode, imports, **({"size": size} if size else {}))
-        key = f"clip-{number:02d}"
-        clips[key] = {**made.data, "sheet": key if made.sheet else None}
-        sheets |= {key: made.sheet} if made.sheet else {}
-        players = scenes.setdefault(f"Episode seed {named.episode.seed}", [])
-        players.append({"name": named.name, "clip": key})
-    index = {
-        "scenes": [{"title": title, "players": players} for title, players in scenes.items()],
-        "clips": clips,
-    }
-    path = Path(str(data["to"]))
-    reporting.write_player(reporting.embedded(index, sheets.get), _title(found), path)
-    print(f"player: {path}")
-    same = all(str(clip["verdict"]).startswith("bit-identical") for clip in clips.values())
+        scenes.setdefault(f"Episode seed {named.episode.seed}", []).append(named)
+    names = list(dict.fromkeys(named.episode.agent for named in found))
+    environments = list(dict.fromkeys(str(n.episode.environment["id"]) for n in found))
+    title = f"{' and '.join(environments)}: {', '.join(names)}"
+    same = players.write(scenes, title, Path(str(data["to"])), _drawing(data), imports)
     return EXIT_DONE if same else EXIT_FAILED
 
 
-def _title(found: list[Named]) -> str:
-    names = list(dict.fromkeys(named.episode.agent for named in found))
-    environments = list(dict.fromkeys(str(n.episode.environment["id"]) for n in found))
-    return f"{' and '.join(environments)}: {', '.join(names)}"
-
-
-def _film(data: Mapping[str, Any], options: Options, imports: tuple[str, ...]) -> int:
+def _film(data: Mapping[str, Any], imports: tuple[str, ...]) -> int:
     run, takes = sources.takes(data, imports)
     to = Path(str(data["to"])) if data["to"] is not None else Path(str(data["output"])) / "replay"
     for take in takes:
         print(take.title)
-    if to.suffix == _PLAYER:
-        clips = {f"clip-{k:02d}": replay.clip(take.replay, imports) for k, take in enumerate(takes)}
-        index = {
-            "clips": {
-                key: {**c.data, "sheet": key if c.sheet else None} for key, c in clips.items()
-            },
-            "scenes": [
-                {
-                    "title": "How it learned",
-                    "players": [
-                        {"name": take.title, "clip": key}
-                        for key, take in zip(clips, takes, strict=True)
-                    ],
-                }
-            ],
-        }
-        read = {key: clip.sheet for key, clip in clips.items()}
-        reporting.write_player(reporting.embedded(index, read.get), f"{run}: how it learned", to)
-        print(f"player: {to}")
-        return EXIT_DONE
+    if to.suffix == players.SUFFIX:
+        scenes = {"How it learned": [Named(take.title, take.replay) for take in takes]}
+        same = players.write(scenes, f"{run}: how it learned", to, _drawing(data), imports)
+        return EXIT_DONE if same else EXIT_FAILED
     path = to if to.suffix else to / f"{paths.file_name(run)}-film.webp"
-    shown = replay.film(
-        takes,
-        path,
-        fps=typed.value(data["fps"], float | None, "fps"),
-        size=typed.value(data["size"], int | None, "size"),
-        overlay=typed.value(data["overlay"], bool, "overlay"),
-        imports=imports,
-    )
+    shown = replay.film(takes, path, **_drawing(data), imports=imports)
     print(f"film: {path} ({len(shown)} takes, {sum(one.frames for one in shown)} frames)")
     return EXIT_DONE if all(one.verdict.identical for one in shown) else EXIT_FAILED
 
@@ -173,14 +168,7 @@ def _show(
             replay.save(episode, path)
             print(f"recording: {path}")
             return True
-        drawn = replay.render(
-            episode,
-            path,
-            fps=typed.value(data["fps"], float | None, "fps"),
-            overlay=typed.value(data["overlay"], bool, "overlay"),
-            size=typed.value(data["size"], int | None, "size"),
-            imports=imports,
-        )
+        drawn = replay.render(episode, path, **_drawing(data), imports=imports)
         verdict = drawn.verdict
         print(f"pictures: {drawn.path} ({drawn.frames} frames)")
         if not recorded:

@@ -19,6 +19,8 @@ FIRST_EVALUATION_SEED = 2_000_000_000
 _REFERENCE_BLOCK = 3_000_000_000
 _EVALUATION_SEED_LIMIT = 10_000
 _SEEDS_PER_EVALUATION = 100_000
+# No other seed lies in here.
+EVALUATION_SEEDS = range(FIRST_EVALUATION_SEED, _REFERENCE_BLOCK)
 
 
 def generator(root_seed: int, *names: str | int) -> np.random.Generator:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import xml.etree.ElementTree as xml
 from pathlib import Path
@@ -74,6 +75,14 @@ def test_hostile_names_stay_text_in_every_table(folder: Path, tmp_path: Path) ->
     assert escaped in text
     rows_ = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {line.replace(r"\&", "").count("&") for line in rows_} == {10}
+
+
+def test_no_row_is_taken_for_an_argument_of_the_one_before(folder: Path, tmp_path: Path) -> None:
+    fake.build(folder, ["[2cm]", "* starred", " [x"])
+    for path in write_files(folder, "latex", tmp_path):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\\\\\s*[\[*]", text), path.name
+    assert "{}1 & [2cm] &" in (tmp_path / "leaderboard.tex").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])

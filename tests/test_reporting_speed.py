@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from report_pages import report, rows
 
 from rl_lab import files, records, seeding
-from rl_lab.reporting import conformance, parts, profiles, speed_figures, stored
+from rl_lab.reporting import conformance, costs, parts, profiles, speed_figures, stored
 from rl_lab.reporting.conformance import MET, NOT_MET, UNKNOWN
 
 
@@ -224,11 +224,48 @@ def test_training_stands_beside_an_episode(folder: Path) -> None:
         speed["contestants"]["one"]["amortisation_decisions"] = 3_000_000
 
     edit(folder, "speed.json", add)
-    one, two = rows(report(folder), "costs")
+    page = report(folder)
+    one, two = rows(page, "costs")
     assert one["energy"][1] == "4.5 kJ"
+    assert two["energy"][1] == "unavailable1"
+    one, two = rows(page, "inference")
     assert one["episode"][1].split() == ["2", "ms", "40", "mJ"]
     assert one["as training"][1] == "3,000,000"
-    assert two["energy"][1].startswith("missing")
     assert two["episode"][1].startswith("2 ms energy unavailable")
-    notes = parts.tables(stored.load(folder))["costs"].notes
-    assert {"no RAPL", "no RAPL either"} <= set(notes)
+    tables = parts.tables(stored.load(folder))
+    assert "no RAPL" in tables["costs"].notes
+    assert "no RAPL either" in tables["inference"].notes
+
+
+def test_the_page_says_which_parts_of_speed_were_left_out(folder: Path) -> None:
+    fake.build(folder, ["one", "two"])
+
+    def leave_out(speed: Any) -> None:
+        for times in speed["contestants"].values():
+            why = "left out by evaluation.speed.server_s=0"
+            times |= {"server": None, "server_reason": why}
+
+    edit(folder, "speed.json", leave_out)
+    found = dict(costs.not_measured(stored.load(folder)))
+    assert found["response times under load"] == "left out by evaluation.speed.server_s=0"
+    assert "decisions per second by batch" not in found
+    text = " ".join(text for _, text in report(folder).all("li"))
+    assert "Response times under load: left out by evaluation.speed.server_s=0." in text
+
+
+@pytest.mark.parametrize("seed", [5, 1_000_000_005, 3_000_000_005])
+def test_a_seed_of_another_purpose_is_told(folder: Path, seed: int) -> None:
+    fake.build(folder, ["one"])
+    evaluation = stored.load(folder)
+    assert evaluation.episodes
+    states = []
+    for seeds in ((seeding.FIRST_EVALUATION_SEED, seed), (seeding.FIRST_EVALUATION_SEED,)):
+        first = evaluation.episodes[0]
+        rows = [
+            dataclasses.replace(first, shift="none", delta=0.0, evaluation_seed=one)
+            for one in seeds
+        ]
+        rules = conformance.rules(dataclasses.replace(evaluation, episodes=rows))
+        (rule,) = (rule for rule in rules if "of training or of choosing" in rule.text)
+        states.append(rule.state)
+    assert states == [NOT_MET, MET]

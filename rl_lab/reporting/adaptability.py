@@ -73,7 +73,11 @@ def generalisation(evaluation: Evaluation) -> Table | None:
         *(Column(f"gap: {name}", meaning) for name, meaning in _GAPS.values()),
     ]
     caption = "Generalisation: scores in contexts near and far from those of training"
-    return table("generalisation", caption, columns, tables.transposed(cells))
+    how = (
+        "from left to right the contexts are further from training. A gap is what is lost on the"
+        " way, 0 where nothing is."
+    )
+    return table("generalisation", caption, columns, tables.transposed(cells), how)
 
 
 def matrix(evaluation: Evaluation) -> Table | None:
@@ -97,7 +101,11 @@ def matrix(evaluation: Evaluation) -> Table | None:
         Column("near", "where training may have been"),
         Column("far", "where it never was"),
     ]
-    return table("matrix", "Generalisation matrix", columns, tables.transposed(cells))
+    how = (
+        "who trained on drawn contexts should lose less from home to far than who knows only one;"
+        " what it gives up at home is the price."
+    )
+    return table("matrix", "Generalisation matrix", columns, tables.transposed(cells), how)
 
 
 def drift(evaluation: Evaluation) -> Table | None:
@@ -141,12 +149,12 @@ def drift(evaluation: Evaluation) -> Table | None:
     first = next(b for b in blocks if b)
     caption = f"Drift: {first.get('shift', 'a shift')} up to {first.get('delta', math.nan):g}"
     schedule = block(first, "schedule").get("kind")
-    return table(
-        "drift",
-        f"{caption}{f', {schedule}' if schedule else ''}",
-        columns,
-        tables.transposed(cells),
+    caption = f"{caption}{f', {schedule}' if schedule else ''}"
+    how = (
+        "a loss above 0 is what the drift takes from a policy that does not learn; a good alarm"
+        " sees most drifts, soon, and is seldom false."
     )
+    return table("drift", caption, columns, tables.transposed(cells), how)
 
 
 def _with(blocks: Sequence[Data], whys: Sequence[str]) -> list[tuple[Data, str]]:
@@ -221,7 +229,11 @@ def adaptation(evaluation: Evaluation) -> list[Table]:
         steps = block(blocks[0], "cost").get("steps")
         budget = "" if steps is None else f", {text.count(steps)} steps"
         caption = f"Continued learning in {world}{budget}"
-        found.append(table(f"adaptation-{place}", caption, columns, tables.transposed(cells)))
+        how = (
+            "recovered 1 is all of the drop won back; what was forgotten is its price at home."
+            " A gain says little where there was no drop."
+        )
+        found.append(table(f"adaptation-{place}", caption, columns, tables.transposed(cells), how))
     return found
 
 

@@ -67,9 +67,10 @@ def _episodes(evaluation: Evaluation) -> Iterator[Rule]:
     lists = {tuple(sorted(one)) for one in seeds.values()}
     found = "one list for all" if len(lists) == 1 else f"{len(lists)} different lists"
     yield Rule(shared, _state(len(lists) == 1), found)
-    lowest = min(min(one) for one in lists)
-    found = f"the lowest is {lowest}, those of evaluation start at {seeding.FIRST_EVALUATION_SEED}"
-    yield Rule(apart, _state(lowest >= seeding.FIRST_EVALUATION_SEED), found)
+    kept = seeding.EVALUATION_SEEDS
+    ends = min(min(one) for one in lists), max(max(one) for one in lists)
+    found = f"{ends[0]} to {ends[1]}, where {kept.start} to {kept.stop - 1} are kept for evaluation"
+    yield Rule(apart, _state(all(end in kept for end in ends)), found)
     fewest = min(len(one) for one in seeds.values())
     yield Rule(enough, _state(fewest >= _ENOUGH_EPISODES), f"{fewest} at least")
     wrong = facts.contradictions(evaluation)

@@ -1,8 +1,7 @@
-"""The other tables: training against inference, decision times, robustness, seeds, episodes."""
+"""The other tables: decision times, robustness, seeds, episodes."""
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,73 +18,11 @@ from rl_lab.reporting.tables import (
     numbers,
     table,
     transposed,
-    words,
 )
 
 
-def costs(evaluation: Evaluation) -> Table:
-    """What training cost once, and what every decision costs."""
-    contestants = evaluation.contestants
-    training = [block(c, "training") for c in contestants]
-    whys = [tables.NO_COST] * len(contestants)
-    spent = [block(t, "energy") for t in training]
-    no_energy = [reason(t, "energy") if t else tables.NO_COST for t in training]
-    trained: list[tuple[Column, str, Any]] = [
-        (Column("training time", "per seed", stored="s"), "seconds", text.duration),
-        (Column("CPU time", "per seed", stored="s"), "cpu_seconds", text.duration),
-        (Column("peak memory", "in training", stored="bytes"), "peak_memory_bytes", text.size),
-        (Column("steps", "of training"), "steps", text.count),
-        (Column("updates", "by gradient"), "gradient_updates", text.count),
-    ]
-    frozen: list[tuple[Column, str, Any]] = [
-        (Column("policy", "frozen, on disk", stored="bytes"), "graph_bytes", text.size),
-        (Column("parameters"), "parameters", text.count),
-        (Column("loading", "once", stored="s"), "load_s", lambda s: text.latency(s * 1e6)),
-        (Column("decision", "p50", stored="µs"), "p50_us", text.latency),
-        (
-            Column("as training", "decisions that take as long"),
-            "amortisation_decisions",
-            text.count,
-        ),
-    ]
-    cells = [
-        [
-            words(c.get("name"), t.get("settings") or "")
-            for c, t in zip(contestants, training, strict=True)
-        ]
-    ]
-    cells += [column(training, key, show, whys) for _, key, show in trained]
-    cells += [column(spent, "joules", text.energy, no_energy)]
-    cells += [_timed(evaluation, key, show) for _, key, show in frozen]
-    cells += [_episodes(evaluation)]
-    headings = [tables.CONTESTANT, *(c for c, _, _ in trained)]
-    headings += [Column("energy", "of training, per seed", stored="J")]
-    headings += [*(c for c, _, _ in frozen), Column("episode", "its decisions", stored="s")]
-    caption = "Training is paid once per seed, a decision at every step"
-    return table("costs", caption, headings, transposed(cells))
-
-
-def _episodes(evaluation: Evaluation) -> list[Cell]:
-    """Time of an episode's decisions, their energy below it."""
-    cells = []
-    for contestant in evaluation.contestants:
-        name = str(contestant.get("name"))
-        times = evaluation.times(name)
-        episode = block(times, "episode")
-        why = evaluation.times_reason(name) or reason(times, "episode")
-        cell = tables.number(episode.get("seconds"), lambda s: text.latency(s * 1e6), why)
-        if episode:
-            joules = episode.get("joules")
-            cell = dataclasses.replace(
-                cell,
-                below="energy unavailable" if joules is None else text.energy(joules),
-                missing=reason(episode, "joules") if joules is None else "",
-            )
-        cells.append(cell)
-    return cells
-
-
-def _timed(evaluation: Evaluation, key: str, show: Any) -> list[Cell]:
+def timed(evaluation: Evaluation, key: str, show: Any) -> list[Cell]:
+    """A column of one number per contestant from `speed.json`."""
     names = [str(c.get("name")) for c in evaluation.contestants]
     return column(
         [evaluation.times(n) for n in names], key, show, [evaluation.times_reason(n) for n in names]
@@ -102,19 +39,23 @@ def decision_times(evaluation: Evaluation) -> Table:
         "mean": "mean_us",
     }
     cells = [[tables.name(c) for c in evaluation.contestants]]
-    cells += [_timed(evaluation, key, text.tenths) for key in keys.values()]
+    cells += [timed(evaluation, key, text.tenths) for key in keys.values()]
     cells += [
-        _timed(evaluation, "calls", text.count),
-        _timed(evaluation, "steps_per_second", text.count),
+        timed(evaluation, "calls", text.count),
+        timed(evaluation, "steps_per_second", text.count),
     ]
-    cells += [_timed(evaluation, "deadline_miss_rate", lambda share: f"{share:.2%}")]
+    cells += [timed(evaluation, "deadline_miss_rate", lambda share: f"{share:.2%}")]
     columns = [tables.CONTESTANT, *(Column(f"{heading} (µs)") for heading in keys)]
     columns += [
         Column("decisions timed"),
         Column("steps per second", "decision and environment step"),
     ]
     columns += [Column("deadline missed", "share of the decisions")]
-    return table("times", "Time of one decision", columns, transposed(cells))
+    how = (
+        "of all decisions timed, half take no longer than p50, 99 in 100 no longer than p99."
+        " A deadline is one control period of the environment."
+    )
+    return table("times", "Time of one decision", columns, transposed(cells), how)
 
 
 def robustness(evaluation: Evaluation) -> Table | None:
@@ -142,7 +83,8 @@ def robustness(evaluation: Evaluation) -> Table | None:
         found = [_level(b, delta) for b in blocks]
         first = [curve_of(b) for b in blocks]
         cells.append(intervals(found, tables.whys(first, "levels", whys), 2))
-    return table("levels", "Score at each magnitude of the shift", columns, transposed(cells))
+    how = "0 is the training context. A row that keeps its numbers to the right is robust."
+    return table("levels", "Score at each magnitude of the shift", columns, transposed(cells), how)
 
 
 def _level(robustness: Data, delta: float) -> Data:
@@ -173,9 +115,12 @@ def seeds(evaluation: Evaluation) -> Table:
         cells.append(numbers([block(r, "per_seed").get(seed) for r in rewards], missing))
     columns = [Column(key.replace("_", " "), meaning) for key, meaning in shown.items()]
     columns += [Column(f"seed {seed}") for seed in names]
-    return table(
-        "seeds", "Mean return per training seed", [tables.CONTESTANT, *columns], transposed(cells)
+    caption = "Mean return per training seed"
+    how = (
+        "seeds that lie far apart say that the algorithm is a gamble; a worst tenth far below the"
+        " mean, that its episodes are."
     )
+    return table("seeds", caption, [tables.CONTESTANT, *columns], transposed(cells), how)
 
 
 def _seed_order(seed: str) -> tuple[int, str]:
@@ -205,9 +150,12 @@ def endings(evaluation: Evaluation) -> Table:
     cells = [[tables.name(c) for c in evaluation.contestants]]
     cells += [column(facts, key, show, [why] * len(facts)) for _, key, show in shown]
     caption = "How the episodes in the training context ended"
-    return table(
-        "endings", caption, [tables.CONTESTANT, *(c for c, _, _ in shown)], transposed(cells)
+    columns = [tables.CONTESTANT, *(c for c, _, _ in shown)]
+    how = (
+        "where a final state is a failure, as a fall, truncated episodes are the good ones; where"
+        " it is the goal, terminated ones are."
     )
+    return table("endings", caption, columns, transposed(cells), how)
 
 
 def _facts(records: Sequence[EpisodeRecord]) -> Mapping[str, float]:

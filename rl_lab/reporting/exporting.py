@@ -71,8 +71,8 @@ def _in_markdown(text: str) -> str:
 
 def _words(cell: Cell) -> str:
     """A cell as text; why it is empty stands below the table."""
-    if not cell.text:
-        return f"missing [{cell.note}]"
+    if cell.absent:
+        return f"{cell.absent} [{cell.note}]"
     # The second line of a name says which algorithm it is; that of a number is its interval.
     below = f" {cell.below}" if cell.below else ""
     return f"{cell.text}{below}"
@@ -125,7 +125,8 @@ def _latex(evaluation: stored.Evaluation, to: Path) -> list[Path]:
             "\\toprule",
             " & ".join(heads) + r" \\",
             "\\midrule",
-            *(" & ".join(cells) + r" \\" for cells in rows),
+            # The \\ of the row before would take a [ or a * that follows for its argument.
+            *("{}" + " & ".join(cells) + r" \\" for cells in rows),
             "\\bottomrule",
             "\\end{tabular}",
             *(f"% [{place}] {_in_latex(note)}" for place, note in enumerate(table.notes, 1)),
@@ -136,7 +137,7 @@ def _latex(evaluation: stored.Evaluation, to: Path) -> list[Path]:
 
 
 def _cell_in_latex(cell: Cell) -> str:
-    if not cell.text:
+    if cell.absent:
         return f"--\\,[{cell.note}]"
     if cell.ends:
         return f"{_in_latex(cell.text)} {{\\scriptsize {_in_latex(cell.below)}}}"

@@ -16,6 +16,7 @@ from rl_lab import files, paths
 from rl_lab.reporting import (
     adaptability,
     conformance,
+    costs,
     downloads,
     facts,
     parts,
@@ -142,6 +143,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "versions": facts.versions(evaluation),
         "recipes": facts.recipes(evaluation),
         "command": scores.get("command"),
+        "not_measured": costs.not_measured(evaluation),
         "conformance": conformance.rules(evaluation),
         "downloads": downloads.downloads(evaluation.folder),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rl_lab.reporting import (
     adaptability,
     charts,
+    costs,
     curve_figures,
     details,
     profiles,
@@ -44,7 +45,8 @@ def tables(evaluation: Evaluation) -> dict[str, Table]:
         "leaderboard": leaderboard(evaluation),
         "seeds": details.seeds(evaluation),
         "endings": details.endings(evaluation),
-        "costs": details.costs(evaluation),
+        "costs": costs.training(evaluation),
+        "inference": costs.inference(evaluation),
         "decision_times": details.decision_times(evaluation),
         "references": references(evaluation),
         "levels": details.robustness(evaluation),

@@ -99,7 +99,8 @@ def recordings(evaluation: Evaluation) -> Table | None:
         Column("episode seed"),
         Column("command", "in this evaluation's folder", kind="text"),
     ]
-    return table("recordings", "Recorded episodes", columns, rows)
+    how = "the command lives an episode again and says whether it is the same to the bit."
+    return table("recordings", "Recorded episodes", columns, rows, how)
 
 
 def _number(data: Mapping[str, Any], key: str, show: Callable[[float], str]) -> tables.Cell:

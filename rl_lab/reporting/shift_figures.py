@@ -123,7 +123,11 @@ def grids(evaluation: Evaluation) -> dict[str, Table]:
         ]
         columns = [Column(first, kind="text"), *(Column(f"{b:g}", f"of {second}") for b in across)]
         caption = f"{short(str(contestant.get('name')))}: score under {first} and {second} at once"
-        found[f"grid_{place}"] = table(f"grid-{place}", caption, columns, rows)
+        how = (
+            f"top left is the training context; down {first} grows, to the right {second}. A corner"
+            " far below both edges says that the two are worse together than each alone."
+        )
+        found[f"grid_{place}"] = table(f"grid-{place}", caption, columns, rows, how)
     return found
 
 

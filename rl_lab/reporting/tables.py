@@ -30,6 +30,11 @@ class Cell:
     missing: str = ""
     note: int = 0
 
+    @property
+    def absent(self) -> str:
+        """The word for nothing: what is shown where a number is missing; "" where there is one."""
+        return self.text or "missing" if self.missing and self.value is None else ""
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,14 @@ from rl_lab.drift_records import DriftRecord
 from rl_lab.statistics import drift
 from rl_lab.statistics.adaptation import Scale
 
-SETUP = Setup("wind", 1.0, {"kind": "step"}, change_step=10, horizon=5)
+SETUP = Setup("wind", 1.0, {"kind": "step"}, change_step=10, change_episode=None, horizon=5)
 SCALE = Scale(0.0, 100.0, "")
 STILL = DriftRecord(
     contestant="ppo",
     training_seed=0,
-    drift=False,
+    shift="none",
+    delta=0.0,
+    schedule="none",
     evaluation_seed=0,
     length=30,
     terminated=False,
@@ -41,18 +45,21 @@ STILL = DriftRecord(
 )
 
 
+MOVES: dict[str, Any] = {"shift": "wind", "delta": 1.0, "schedule": "step at 10 steps"}
+
+
 def pair(seed: int, **moved: Any) -> list[DriftRecord]:
     still = dataclasses.replace(STILL, evaluation_seed=seed)
-    return [still, dataclasses.replace(still, drift=True, **moved)]
+    return [still, dataclasses.replace(still, **{**MOVES, **moved})]
 
 
 def block(
     records: list[DriftRecord], scale: Scale | str = SCALE, memory: bool = False
 ) -> dict[str, Any]:
-    made = drifting.blocks(records, SETUP, scale, {"ppo": memory})["ppo"]
+    made = drifting.blocks(records, [SETUP], scale, {"ppo": memory})["ppo"]
     json.dumps(made, allow_nan=False)
-    found: dict[str, Any] = made["drift"]
-    return found
+    (found,) = made["drift"]
+    return dict(found)
 
 
 def test_a_disturbance_of_strength_0_loses_exactly_nothing() -> None:
@@ -165,7 +172,7 @@ def test_an_episode_whose_twin_ended_early_is_in_no_pair() -> None:
 
 
 def test_episodes_are_those_of_a_whole_seed() -> None:
-    cut = dataclasses.replace(STILL, training_seed=1, drift=True)
+    cut = dataclasses.replace(STILL, training_seed=1, **MOVES)
     short = [dataclasses.replace(r, training_seed=2) for r in pair(0)]
     found = block([*pair(0), *pair(1), cut, *short])
     assert found["episodes"] == 2
@@ -249,20 +256,93 @@ def test_one_seed_speaks_of_this_checkpoint_over_its_episodes() -> None:
 
 
 def test_unpaired_seeds_are_left_out() -> None:
-    made = drifting.blocks(pair(0)[:1], SETUP, SCALE, {"ppo": False})
-    assert made["ppo"]["drift_reason"] == "no training seed has all its episodes"
+    assert block(pair(0)[:1])["reason"] == "no training seed has all its episodes"
+    made = drifting.blocks(pair(0)[:1], [SETUP], SCALE, {"ppo": False})
+    assert ("drift", "-", f"wind 1, step at step 10: {block([])['reason']}") in card.card(
+        {"name": "ppo", **made["ppo"]}
+    )
+
+
+def test_every_shift_has_its_block_and_the_same_episodes_without_drift() -> None:
+    other = dataclasses.replace(SETUP, shift="rain", delta=0.5)
+    rain = {"shift": "rain", "delta": 0.5, "return_after": 0.0}
+    records = [*pair(0, return_after=15.0), dataclasses.replace(STILL, **{**MOVES, **rain})]
+    made = drifting.blocks(records, [SETUP, other], SCALE, {"ppo": False})["ppo"]["drift"]
+    losses = {one["shift"]: one["loss_score"]["estimate"] for one in made}
+    assert losses == {"wind": pytest.approx(0.05), "rain": pytest.approx(0.2)}
+
+
+def test_without_a_schedule_there_is_no_block() -> None:
+    made = drifting.blocks([], [], SCALE, {"ppo": False})
+    assert made == {"ppo": {"drift": None, "drift_reason": "no schedule was evaluated"}}
+
+
+# Episodes for a clock: the first two of five come before the change.
+ROW = dataclasses.replace(SETUP, change_step=0, change_episode=2)
+
+
+def row(seed: int, training_seed: int = 0, **moved: Any) -> list[DriftRecord]:
+    still, drifted = pair(seed, schedule="step at 2 episodes", **moved)
+    both = (still, drifted)
+    return [dataclasses.replace(r, training_seed=training_seed) for r in both]
+
+
+def test_with_episodes_for_a_clock_what_came_before_the_change_is_left_aside() -> None:
+    before = [r for seed in (0, 1) for r in row(seed, return_after=-1e6, alarm_step=2)]
+    after = [
+        *row(2, return_after=20.0),
+        *row(3, return_after=14.0, length=4, terminated=True, alarm_step=3),
+        *row(4, return_after=8.0, alarm_step=2),
+    ]
+    (found,) = drifting.blocks([*before, *after], [ROW], SCALE, {"ppo": True})["ppo"]["drift"]
+    assert found["episodes"] == 3
+    assert found["loss_score"]["estimate"] == pytest.approx((0 + 6 + 12) / 3 / 100)
+    assert found["loss_per_step"]["estimate"] == pytest.approx((0 + 6 / 30 + 12 / 30) / 3)
+    # horizon 5: one of three is dead by then
+    assert found["survival"]["drift"]["estimate"] == pytest.approx(2 / 3)
+    detection = found["detection"]
+    assert detection["detection_rate"]["estimate"] == pytest.approx(2 / 3)
+    # 2 and 1 steps into the episode; one whole episode went by without an alarm
+    assert (detection["delay_steps"], detection["delay_episodes"]) == (2.0, 1.0)
+    assert found["within_episode_recovery_reason"] == "the world moves from one episode to the next"
+    text = card.card_text({"name": "ppo", "drift": [found]})
+    assert "wind 1, step at episode 2" in text
+    assert "delay 2 steps, 1 whole episodes before it" in text
+
+
+def test_within_the_episode_no_delay_in_episodes_is_told() -> None:
+    detection = block(pair(0, alarm_step=13))["detection"]
+    assert detection["delay_episodes"] is None
+    assert detection["delay_episodes_reason"] == "the world moves within the episode"
 
 
 def test_the_table_of_records() -> None:
     text = drift_records.to_csv(pair(3, alarm_step=12, terminated=True))
     head, still, moved = text.splitlines()
-    assert head.startswith("contestant,training_seed,drift,evaluation_seed")
-    assert still == "ppo,0,0,3,30,0,1,30.0,20.0,0.0,,1.0,0.01"
-    assert moved == "ppo,0,1,3,30,1,1,30.0,20.0,0.0,12,1.0,0.01"
+    assert head == ",".join(("format_version", *drift_records.COLUMNS))
+    assert still == "1,ppo,0,none,0.0,none,3,30,0,1,30.0,20.0,0.0,,1.0,0.01"
+    assert moved == "1,ppo,0,wind,1.0,step at 10 steps,3,30,1,1,30.0,20.0,0.0,12,1.0,0.01"
+
+
+def test_a_journal_reads_back_whole_and_leaves_out_what_was_cut(tmp_path: Path) -> None:
+    bare = dataclasses.replace(STILL, samples=None, sd_s=None, categories=None, no_monitor="x")
+    empty = dataclasses.replace(STILL, samples=np.empty((0, 2)), residual_after=math.inf)
+    records = [*pair(1, samples=np.array([[0.1, -1e-300]])), bare, empty]
+    path = tmp_path / "journal"
+    lines = "".join(map(drift_records.to_line, records))
+    path.write_text(lines + lines[:40])
+    again = drift_records.read_journal(path)
+    assert list(map(drift_records.to_line, again)) == list(map(drift_records.to_line, records))
+    assert np.array_equal(again[1].samples, records[1].samples)  # type: ignore[arg-type]
+    assert again[3].samples is not None
+    assert again[3].samples.shape == (0, 2)
+    path.write_text(lines.replace('"format_version": 1', '"format_version": 0'))
+    assert drift_records.read_journal(path) == []
+    assert drift_records.read_journal(tmp_path / "none") == []
 
 
 def test_the_card_says_loss_and_detection() -> None:
-    made = drifting.blocks(pair(0, alarm_step=13), SETUP, SCALE, {"ppo": False})
+    made = drifting.blocks(pair(0, alarm_step=13), [SETUP], SCALE, {"ppo": False})
     text = card.card_text({"name": "ppo", **made["ppo"]})
     assert "wind 1, step at step 10" in text
     assert "delay 2 steps" in text

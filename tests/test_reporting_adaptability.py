@@ -83,7 +83,10 @@ def build(folder: Path) -> dict[str, Any]:
     """Two contestants, the second without any of it."""
     scores = fake.build(folder, fake.names(2))
     first, second = scores["contestants"]
-    first |= {"drift": drift(), "generalisation": generalisation()}
+    first |= {
+        "drift": [drift(), drift() | {"shift": "gravity"}],
+        "generalisation": generalisation(),
+    }
     first["adaptation"] = [adaptation(), adaptation(0.5)]
     for key in ("drift", "adaptation", "generalisation"):
         second |= {key: None, f"{key}_reason": f"no {key} here"}
@@ -103,11 +106,12 @@ def test_the_tables_show_the_stored_numbers(folder: Path) -> None:
     (cells,) = rows(page, "matrix")
     shows(cells["home"], 1.0, ends(about(1.0)))
     shows(cells["far"], 0.5, ends(about(0.5)))
-    row, other = rows(page, "drift")
+    row, other = rows(page, "drift-0")
     shows(row["loss"], 0.375)
     shows(row["alarm"], 0.75, ends(about(0.75)))
     shows(row["false alarms"], 0.25, ends(about(0.25)))
     shows(row["delay"], 37)
+    assert rows(page, "drift-1")[0].keys() == row.keys()  # one table for each shift
     (row,) = rows(page, "adaptation-0")
     shows(row["forgetting"], 0.75, ends(about(0.75)))
     shows(row["steps to recover"], 5_000)
@@ -152,10 +156,10 @@ def test_each_shifted_world_has_its_two_curves(folder: Path) -> None:
 
 def test_an_alarm_that_could_not_sound_says_why(folder: Path) -> None:
     scores = build(folder)
-    scores["contestants"][0]["drift"] = drift(seen=False)
+    scores["contestants"][0]["drift"] = [drift(seen=False)]
     fake.write(folder, scores)
     page = report(folder)
-    assert rows(page, "drift")[0]["alarm"][1].startswith("missing")
+    assert rows(page, "drift-0")[0]["alarm"][1].startswith("missing")
     assert "the policy came without statistics of its world" in page.all("body")[0][1]
 
 

@@ -14,13 +14,12 @@ from rl_lab.comparison.drift_measures import Setup
 from rl_lab.comparison.snapshots import Facts
 from rl_lab.drift_records import DriftRecord
 from rl_lab.environments import Anchors
-from rl_lab.errors import BadInput
 from rl_lab.evaluation import adaptations, plan, runner
 from rl_lab.evaluation import drifting as living
 from rl_lab.evaluation.adaptations import Adapted
 from rl_lab.evaluation.plan import Entrant, Failure, Task
+from rl_lab.evaluation.workers import Engine
 from rl_lab.records import EpisodeRecord
-from rl_lab.shifts import Context
 from rl_lab.statistics import adaptation
 from rl_lab.statistics.adaptation import Scale
 
@@ -37,18 +36,16 @@ class Wanted:
         snapshots: Theirs, as far as they can be read.
         tasks: All the work on them.
         damaged: Those that cannot be read.
-        moving: A context that moves within the episode; None where none was asked for.
-        drift_seeds: Faced with and without drift.
-        horizon: Steps after the change at which survival is taken.
+        drifts: One for each shift that moves; none where none was asked for.
+        drift_tasks: The work on those.
     """
 
     adapted: tuple[Adapted, ...]
     snapshots: tuple[Entrant, ...]
     tasks: tuple[Task, ...]
     damaged: tuple[Failure, ...]
-    moving: Context | None
-    drift_seeds: tuple[int, ...]
-    horizon: int
+    drifts: tuple[Setup, ...]
+    drift_tasks: tuple[Task, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,15 +70,6 @@ def wanted(
         BadInput: A place holds no adaptation of a contestant, or a number is out of range.
     """
     settings = data["evaluation"]
-    moving = [context for context, _ in planned.scheduled if context.moves]
-    drift_seeds = seeds[: worlds.count(settings, "drift_episodes", 0)]
-    if len(moving) > 1 and drift_seeds:
-        names = [context.shift_name for context in moving]
-        raise BadInput(
-            f"a schedule within the episode for {' and '.join(names)}",
-            "one shift that moves",
-            f"Evaluate one at a time: shift={names[0]}, then shift={names[1]}.",
-        )
     adapted = adaptations.find(places, contestants)
     faced = seeds[: worlds.count(settings, "adaptation_episodes", 1)]
     snapshots, damaged = adaptations.entrants(adapted)
@@ -90,34 +78,75 @@ def wanted(
         snapshots=tuple(snapshots),
         tasks=tuple(adaptations.tasks(adapted, snapshots, faced)),
         damaged=tuple(damaged),
-        moving=moving[0] if moving and drift_seeds else None,
-        drift_seeds=tuple(drift_seeds),
-        horizon=worlds.count(settings, "drift_horizon", 1),
+        drifts=_setups(planned, worlds.count(settings, "drift_horizon", 1)),
+        drift_tasks=tuple(_drift_tasks(contestants, planned)),
     )
 
 
-def require_free(asked: Wanted, folder: Path, settings: runner.Settings) -> None:
-    """Refuse what could not be kept, before the first episode of anything.
+def _setups(planned: Worlds, horizon: int) -> tuple[Setup, ...]:
+    moved_by = planned.schedule
+    if moved_by is None or not planned.scheduled:
+        return ()
+    within = moved_by.clock == "steps"
+    return tuple(
+        Setup(
+            shift=shift.name,
+            delta=planned.schedule_delta,
+            schedule=moved_by.to_data(),
+            change_step=moved_by.start if within else 0,
+            change_episode=None if within else moved_by.start,
+            horizon=horizon,
+        )
+        for shift in planned.shifts
+    )
+
+
+def _drift_tasks(contestants: Sequence[Entrant], planned: Worlds) -> list[Task]:
+    if not planned.scheduled:
+        return []
+    seeds = sorted({seed for _, faced in planned.scheduled for seed in faced})
+    return living.tasks(contestants, planned.scheduled, seeds)
+
+
+def prepare(
+    asked: Wanted, contestants: Sequence[Entrant], folder: Path, settings: runner.Settings
+) -> Engine | None:
+    """Refuse what could not be lived or kept, before the first episode of anything.
+
+    Returns:
+        How the episodes with drift are lived; None where there are none.
 
     Raises:
-        BadInput: The evaluation's folder holds episodes of other adaptations.
+        BadInput: The evaluation's folder holds episodes of other adaptations, or a shift cannot
+            move so.
     """
     if asked.snapshots:
         code = plan.fingerprint(asked.tasks, asked.snapshots, settings.step_limit)
         runner.require_free(folder / FOLDER, code)
+    if not asked.drifts:
+        return None
+    start = asked.drifts[0].change_step
+    return living.engine(asked.drift_tasks, contestants, folder, settings, start)
 
 
 def measure(
-    asked: Wanted, contestants: Sequence[Entrant], folder: Path, settings: runner.Settings
+    asked: Wanted, drifting: Engine | None, folder: Path, settings: runner.Settings
 ) -> Found:
-    """Live all episodes that are asked for."""
+    """Live all episodes that are asked for.
+
+    Args:
+        asked: What those are.
+        drifting: As `prepare` gives it.
+        folder: The evaluation's folder.
+        settings: How episodes are run.
+    """
     snapshots: Sequence[EpisodeRecord] = ()
     drifts: Sequence[DriftRecord] = ()
     failures = list(asked.damaged)
-    if asked.moving is not None:
+    if drifting is not None:
         with progress.of_episodes("drifting") as tell:
             drifts, failed = living.measure(
-                contestants, asked.moving, asked.drift_seeds, folder, settings, tell
+                asked.drift_tasks, drifting, folder, settings.workers, tell
             )
         failures += failed
     if asked.snapshots:
@@ -138,12 +167,12 @@ def attach(
 ) -> None:
     """Put the blocks `drift` and `adaptation` into every contestant's scores."""
     scale = _scale(scores, anchors)
-    drift = _drift(asked, found, contestants, scale)
+    memory = {e.contestant: bool(e.card.state) for e in contestants}
+    drift = drifting.blocks(found.drifts, asked.drifts, scale, memory)
     learned = adaptability.blocks(found.snapshots, [_facts(a) for a in asked.adapted], scale)
-    nothing_moved = {"drift": None, "drift_reason": "no schedule within the episode was evaluated"}
     nothing_learned = {"adaptation": None, "adaptation_reason": "no adaptation was evaluated"}
     for contestant in scores["contestants"]:
-        contestant |= drift.get(contestant["name"], nothing_moved)
+        contestant |= drift[contestant["name"]]
         contestant |= learned.get(contestant["name"], nothing_learned)
 
 
@@ -151,23 +180,6 @@ def _scale(scores: Mapping[str, Any], anchors: Anchors | None) -> Scale | str:
     means = [c["reward"]["mean"]["estimate"] for c in scores["contestants"] if c["reward"]]
     random, solved = (anchors.random, anchors.solved) if anchors else (None, None)
     return adaptation.scale(random, solved, max(means, default=float("-inf")))
-
-
-def _drift(
-    asked: Wanted, found: Found, contestants: Sequence[Entrant], scale: Scale | str
-) -> dict[str, Any]:
-    context = asked.moving
-    if context is None or context.schedule is None:
-        return {}
-    setup = Setup(
-        shift=context.shift_name,
-        delta=context.delta,
-        schedule=context.schedule.to_data(),
-        change_step=context.schedule.start,
-        horizon=asked.horizon,
-    )
-    memory = {e.contestant: bool(e.card.state) for e in contestants}
-    return drifting.blocks(found.drifts, setup, scale, memory)
 
 
 def _facts(adapted: Adapted) -> Facts:

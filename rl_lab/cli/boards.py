@@ -96,12 +96,18 @@ def _robustness(events: EventWriter, contestant: Data) -> None:
 
 
 def _drift(events: EventWriter, contestant: Data) -> None:
-    block = contestant.get("drift") or {}
-    detection = block.get("detection") or {}
-    found = {key: block.get(key) for key in ("loss_per_step", "loss_score", "obs_shift")}
-    found |= {key: detection.get(key) for key in ("detection_rate", "false_alarm_rate")}
-    values = _known({key: (interval or {}).get("estimate") for key, interval in found.items()})
-    events.scalars(0, {tags.drift_tag(contestant["name"], k): v for k, v in values.items()})
+    for block in contestant.get("drift") or []:
+        detection = block.get("detection") or {}
+        found = {key: block.get(key) for key in ("loss_per_step", "loss_score", "obs_shift")}
+        found |= {key: detection.get(key) for key in ("detection_rate", "false_alarm_rate")}
+        values = _known({key: (interval or {}).get("estimate") for key, interval in found.items()})
+        events.scalars(
+            0,
+            {
+                tags.drift_tag(contestant["name"], block["shift"], key): value
+                for key, value in values.items()
+            },
+        )
 
 
 def _adaptation(events: EventWriter, contestant: Data) -> None:

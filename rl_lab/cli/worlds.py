@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ class Worlds:
         near: Contexts drawn from the near range, each with the one seed faced there.
         far: The same from beyond it.
         schedule: Moves every shift, or None.
-        scheduled: The contexts of that, each with its seeds.
+        schedule_delta: The magnitude that it moves them to.
+        scheduled: The contexts of that, each with its seeds; for the block `drift` alone.
     """
 
     shifts: tuple[Shift, ...]
@@ -44,11 +45,12 @@ class Worlds:
     near: tuple[tuple[Context, int], ...]
     far: tuple[tuple[Context, int], ...]
     schedule: Schedule | None
+    schedule_delta: float
     scheduled: tuple[tuple[Context, tuple[int, ...]], ...]
 
     @property
     def contexts(self) -> list[tuple[Context, tuple[int, ...]]]:
-        """Every context with the seeds faced in it."""
+        """Every context that stands still, with the seeds faced in it."""
         still = [shifts.shifted(s, delta) for s in self.shifts for delta in self.deltas]
         still += [
             shifts.combined(tuple(zip(self.grid, (a, b), strict=True)))
@@ -56,7 +58,7 @@ class Worlds:
             for b in self.grid_deltas
         ]
         drawn = [(context, (seed,)) for context, seed in (*self.near, *self.far)]
-        return [*((context, self.shift_seeds) for context in still), *drawn, *self.scheduled]
+        return [*((context, self.shift_seeds) for context in still), *drawn]
 
 
 def typed_words(words: Sequence[str]) -> list[str]:
@@ -85,10 +87,9 @@ def planned(
         raise BadInput(f"grid={data['grid']}", "two shifts: grid=[A,B]")
     shift_seeds = tuple(seeds[: count(settings, "shift_episodes", 1)])
     moved_by, delta = _schedule(data["schedule"])
-    scheduled: list[tuple[Context, tuple[int, ...]]] = []
-    for shift in chosen if moved_by else ():
-        assert moved_by is not None
-        scheduled += _scheduled(shift, delta, moved_by, seeds, shift_seeds)
+    row = seeds[: count(settings, "drift_episodes", 0)]
+    if moved_by and row:
+        _require_change(moved_by, chosen, len(row))
     root = count(settings, "seed", 0)
     faced = seeds[: count(settings, "context_episodes", 0)]
     near, far = (_drawn(name, chosen, faced, root) for name in shifts.RANGES)
@@ -101,7 +102,8 @@ def planned(
         grid=pair,
         grid_deltas=_levels(settings, "grid_levels") if pair else (),
         schedule=moved_by,
-        scheduled=tuple(scheduled),
+        schedule_delta=delta,
+        scheduled=tuple(_scheduled(chosen, delta, moved_by, row)) if moved_by and row else (),
     )
 
 
@@ -150,19 +152,35 @@ def _schedule(data: Mapping[str, Any]) -> tuple[Schedule | None, float]:
     return shifts.schedule_from_data(data), delta
 
 
+def _require_change(moved_by: Schedule, chosen: Sequence[Shift], episodes: int) -> None:
+    """Refuse a schedule under which nothing would ever move.
+
+    Raises:
+        BadInput: There is no shift, or the row of episodes ends before the change.
+    """
+    if not chosen:
+        raise BadInput(
+            f"schedule={moved_by.kind} without a shift", "a shift that moves", "Add shift=NAME."
+        )
+    if moved_by.clock == "episodes" and moved_by.start >= episodes:
+        raise BadInput(
+            f"schedule.start={moved_by.start} with episodes for a clock, and {episodes} of them",
+            f"a start from 0 to {episodes - 1}",
+            "Add schedule.start=NUMBER, or evaluation.drift_episodes=NUMBER for a longer row.",
+        )
+
+
 def _scheduled(
-    shift: Shift,
-    delta: float,
-    moved_by: Schedule,
-    seeds: Sequence[int],
-    shift_seeds: tuple[int, ...],
-) -> list[tuple[Context, tuple[int, ...]]]:
-    if moved_by.clock == "steps":
-        return [(shifts.shifted(shift, delta, moved_by), shift_seeds)]
-    # With episodes for a clock, the published list is the order of time.
-    draws = seeding.generator(seeds[0], "schedule", shift.name)
-    row = shifts.over_episodes(shift, delta, moved_by, len(seeds), draws)
-    return [(context, (seed,)) for context, seed in zip(row, seeds, strict=True)]
+    chosen: Sequence[Shift], delta: float, moved_by: Schedule, seeds: Sequence[int]
+) -> Iterable[tuple[Context, tuple[int, ...]]]:
+    for shift in chosen:
+        if moved_by.clock == "steps":
+            yield shifts.shifted(shift, delta, moved_by), tuple(seeds)
+            continue
+        # With episodes for a clock, the published list is the order of time.
+        draws = seeding.generator(seeds[0], "schedule", shift.name)
+        row = shifts.over_episodes(shift, delta, moved_by, len(seeds), draws)
+        yield from ((context, (seed,)) for context, seed in zip(row, seeds, strict=True))
 
 
 def count(section: Mapping[str, Any], key: str, least: int) -> int:

@@ -23,7 +23,10 @@ def card(contestant: Data) -> list[Row]:
         contestant: As in `scores.json`.
     """
     rows = [_nominal(contestant), *_robustness(contestant), *_gaps(contestant)]
-    rows += _drift(contestant)
+    for block in contestant.get("drift") or ():
+        rows += _drift(block)
+    if not contestant.get("drift"):
+        rows.append(("drift", MISSING, contestant.get("drift_reason", "")))
     for block in contestant.get("adaptation") or ():
         rows += _learning(block)
     if not contestant.get("adaptation"):
@@ -110,13 +113,16 @@ def _gaps(contestant: Data) -> list[Row]:
     return [("gap seeds / near / far", texts, why)]
 
 
-def _drift(contestant: Data) -> list[Row]:
-    block = contestant.get("drift")
-    if not block:
-        return [("drift", MISSING, contestant.get("drift_reason", ""))]
-    where = f"{block['shift']} {block['delta']:g}, {block['schedule']['kind']}"
-    where += f" at step {block['change_step']}"
+def _drift(block: Data) -> list[Row]:
+    at = f"at step {block['change_step']}"
+    if block["change_episode"] is not None:
+        at = f"at episode {block['change_episode']}"
+    where = f"{block['shift']} {block['delta']:g}, {block['schedule']['kind']} {at}"
+    if "reason" in block:
+        return [("drift", MISSING, f"{where}: {block['reason']}")]
     survival = block["survival"]
+    alone = _value(survival["no_drift"])
+    until = " later" if block["change_episode"] is None else " of an episode"
     rows: list[Row] = [
         ("drift: loss (score)", _value(block["loss_score"]), where),
         (
@@ -127,7 +133,7 @@ def _drift(contestant: Data) -> list[Row]:
         (
             "       survival",
             f"{_value(survival['drift'])}",
-            f"{block['horizon']} steps later; without drift {_value(survival['no_drift'])}",
+            f"{block['horizon']} steps{until}; without drift {alone}",
         ),
     ]
     return [*rows, *_detection(block)]
@@ -139,6 +145,8 @@ def _detection(block: Data) -> list[Row]:
         return [("       detected", MISSING, block.get("detection_reason", ""))]
     delay = found["delay_steps"]
     after = f"delay {delay:g} steps" if delay is not None else found["delay_steps_reason"]
+    if (late := found["delay_episodes"]) is not None:
+        after += f", {late:g} whole episodes before it"
     return [
         ("       detected", _value(found["detection_rate"]), after),
         (

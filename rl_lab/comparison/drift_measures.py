@@ -31,7 +31,8 @@ class Setup:
         shift: The shift's name.
         delta: The magnitude that the schedule moves to.
         schedule: The schedule as plain data.
-        change_step: Steps before the change.
+        change_step: Steps of an episode before the change.
+        change_episode: Episodes before the change; None where the clock are steps.
         horizon: Steps after the change at which survival is taken.
     """
 
@@ -39,12 +40,16 @@ class Setup:
     delta: float
     schedule: Mapping[str, Any]
     change_step: int
+    change_episode: int | None
     horizon: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """One training seed's episodes, sorted by evaluation seed in both worlds."""
+    """One training seed's episodes, sorted by evaluation seed in both worlds.
+
+    With episodes for a clock, those from the change on.
+    """
 
     moved: Sequence[DriftRecord]
     still: Sequence[DriftRecord]
@@ -108,6 +113,8 @@ def _survival(pairs: Pairs) -> dict[str, Found]:
 
 
 def _recovery(pairs: Pairs) -> Found:
+    if pairs.setup.change_episode is not None:
+        return Measured(None, "the world moves from one episode to the next"), None
     if not pairs.memory:
         return Measured(None, "a policy without memory cannot adapt within an episode"), None
     return _mean([r.recovery for r in pairs.moved], "no episode has three steps after the change")
@@ -135,14 +142,26 @@ def _delay(record: DriftRecord, setup: Setup) -> int | None:
 def _alarms(pairs: Pairs) -> dict[str, Found]:
     if pairs.moved[0].false_alarm_rate is None:
         missing: Found = Measured(None, no_monitor(pairs.moved)), None
-        return dict.fromkeys(("false_alarm_rate", "detection_rate", "delay_steps"), missing)
+        keys = ("false_alarm_rate", "detection_rate", "delay_steps", "delay_episodes")
+        return dict.fromkeys(keys, missing)
     setup = pairs.setup
     seen = [_delay(r, setup) is not None if _reached(r, setup) else None for r in pairs.moved]
     return {
         "false_alarm_rate": _mean([r.alarm_step is not None for r in pairs.still], ""),
         "detection_rate": _mean(seen, NOT_REACHED),
         "delay_steps": (drift.detection_delay(delays(pairs)).median, None),
+        "delay_episodes": (_first_alarm(pairs, seen), None),
     }
+
+
+def _first_alarm(pairs: Pairs, seen: Sequence[bool | None]) -> Measured:
+    """Whole episodes in the moving world before the first with an alarm."""
+    if pairs.setup.change_episode is None:
+        return Measured(None, "the world moves within the episode")
+    first = next((i for i, alarm in enumerate(seen) if alarm), None)
+    if first is None:
+        return Measured(None, f"later than {len(seen)} episodes")
+    return Measured(float(first))
 
 
 def _shifts(pairs: Pairs) -> dict[str, Found]:

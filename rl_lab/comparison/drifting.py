@@ -22,47 +22,66 @@ _SHARES = ("survival", "false_alarm_rate", "detection_rate", "novelty_rate")
 
 def blocks(
     records: Sequence[DriftRecord],
-    setup: Setup,
+    setups: Sequence[Setup],
     scale: Scale | str,
     with_memory: Mapping[str, bool],
 ) -> dict[str, Any]:
-    """The block of every contestant.
+    """The blocks of every contestant, one for each shift that moved.
 
     Args:
-        records: Episodes of all contestants in both worlds.
-        setup: What they share.
+        records: Episodes of all contestants in all worlds.
+        setups: What the contestants share, for each shift.
         scale: Which returns count as 0 and 1, or why there is no scale.
-        with_memory: Whether a contestant's policies carry a state through the episode.
+        with_memory: For each contestant, whether its policies carry a state through the episode.
+
+    Returns:
+        Contestant -> `{drift: [...]}`, or `{drift: null, drift_reason}`.
     """
-    names = sorted({r.contestant for r in records})
-    return {
-        name: _block([r for r in records if r.contestant == name], setup, scale, with_memory[name])
-        for name in names
-    }
+    if not setups:
+        nothing = {"drift": None, "drift_reason": "no schedule was evaluated"}
+        return dict.fromkeys(with_memory, nothing)
+    made = {}
+    for name, memory in with_memory.items():
+        mine = [r for r in records if r.contestant == name]
+        made[name] = {"drift": [_block(mine, setup, scale, memory) for setup in setups]}
+    return made
 
 
 def _block(
     records: Sequence[DriftRecord], setup: Setup, scale: Scale | str, memory: bool
 ) -> dict[str, Any]:
+    faced = [r for r in records if not r.drift or r.shift == setup.shift]
     whole: dict[int, Pairs] = {}
-    for seed in sorted({r.training_seed for r in records}):
-        mine = [r for r in records if r.training_seed == seed]
-        moved, still = ([r for r in mine if r.drift is kind] for kind in (True, False))
-        if moved and [r.evaluation_seed for r in moved] == [r.evaluation_seed for r in still]:
-            whole[seed] = Pairs(moved, still, setup, scale, memory)
+    for seed in sorted({r.training_seed for r in faced}):
+        if (pairs := _pairs(faced, seed, setup, scale, memory)) is not None:
+            whole[seed] = pairs
     # Seeds are compared on equal terms: one that was cut off after fewer episodes is not whole.
     most = max((len(pairs.moved) for pairs in whole.values()), default=0)
     whole = {seed: pairs for seed, pairs in whole.items() if len(pairs.moved) == most}
+    head = {f.name: getattr(setup, f.name) for f in dataclasses.fields(setup)}
     if not whole:
-        return {"drift": None, "drift_reason": "no training seed has all its episodes"}
-    gone = sorted({r.training_seed for r in records} - set(whole))
+        return {**head, "training_seeds": [], "reason": "no training seed has all its episodes"}
+    gone = sorted({r.training_seed for r in faced} - set(whole))
     left_out = {"left_out": gone, "left_out_reason": "episodes are missing"} if gone else {}
-    return {"drift": {**_summary(whole, records, setup), **left_out}}
+    return {**head, **_summary(whole, faced), **left_out}
 
 
-def _summary(
-    whole: Mapping[int, Pairs], records: Sequence[DriftRecord], setup: Setup
-) -> dict[str, Any]:
+def _pairs(
+    records: Sequence[DriftRecord], seed: int, setup: Setup, scale: Scale | str, memory: bool
+) -> Pairs | None:
+    """A training seed's episodes side by side; None where one lacks its twin."""
+    mine = sorted(
+        (r for r in records if r.training_seed == seed), key=lambda record: record.evaluation_seed
+    )
+    moved, still = ([r for r in mine if r.drift is kind] for kind in (True, False))
+    if not moved or [r.evaluation_seed for r in moved] != [r.evaluation_seed for r in still]:
+        return None
+    # The published list of seeds is the order of time, where episodes are the clock.
+    start = setup.change_episode or 0
+    return Pairs(moved[start:], still[start:], setup, scale, memory)
+
+
+def _summary(whole: Mapping[int, Pairs], records: Sequence[DriftRecord]) -> dict[str, Any]:
     found = {seed: drift_measures.of_seed(pairs) for seed, pairs in whole.items()}
     watched = [p for p in whole.values() if p.moved[0].false_alarm_rate is not None]
     delays = [delay for pairs in watched for delay in drift_measures.delays(pairs)]
@@ -81,11 +100,11 @@ def _summary(
                 **over("detection_rate", "detection_rate"),
                 "detected": sum(d is not None for d in delays),
                 "episodes": len(delays),
-                **_median_delay(found),
+                **_median_delay(found, "delay_steps"),
+                **_median_delay(found, "delay_episodes"),
             }
         }
     return {
-        **{f.name: getattr(setup, f.name) for f in dataclasses.fields(setup)},
         "episodes": len(next(iter(whole.values())).moved),
         "training_seeds": list(found),
         **over("loss_per_step", "loss_per_step"),
@@ -113,22 +132,20 @@ def _plain(values: Mapping[str, Found]) -> dict[str, Any]:
     return {**{name: m.value for name, (m, _) in values.items()}, **reasons}
 
 
-def _median_delay(found: Mapping[int, Mapping[str, Found]]) -> dict[str, Any]:
+def _median_delay(found: Mapping[int, Mapping[str, Found]], key: str) -> dict[str, Any]:
     """The median over training seeds of their median delays.
 
     A seed without a monitor, or whose episodes all ended before the change, has no delay, not even
     a late one.
     """
     delays = [
-        values["delay_steps"][0]
-        for values in found.values()
-        if values["detection_rate"][0].value is not None
+        values[key][0] for values in found.values() if values["detection_rate"][0].value is not None
     ]
     reasons = sorted({d.reason for d in delays if d.reason})
     median = measures.censored_median([d.value for d in delays])
     return {
-        "delay_steps": median,
-        "delay_steps_reason": "; ".join(reasons) or ("" if delays else NOT_REACHED),
+        key: median,
+        f"{key}_reason": "; ".join(reasons) or ("" if delays else NOT_REACHED),
     }
 
 

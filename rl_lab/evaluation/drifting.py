@@ -1,4 +1,4 @@
-"""Drift in an evaluation: each episode lived twice, with the context moving and without."""
+"""Drift in an evaluation: each episode lived with the context moving, and once without."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from rl_lab import drift_records, episodes, files, paths, runs, shifts
+from rl_lab import drift_records, episodes, files, paths, runs
 from rl_lab.drift import storing
 from rl_lab.drift.monitor import tracker_of
 from rl_lab.drift.tracking import Tracker
 from rl_lab.drift_records import DriftRecord
 from rl_lab.errors import BadInput
-from rl_lab.evaluation import workers
-from rl_lab.evaluation.plan import Entrant, Failure, Task, blocks
-from rl_lab.evaluation.runner import Settings, engine_for
+from rl_lab.evaluation import plan, runner, workers
+from rl_lab.evaluation.journal import Journal, go_on
+from rl_lab.evaluation.plan import Entrant, Failure, Task
+from rl_lab.evaluation.runner import Settings
+from rl_lab.evaluation.workers import Engine
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.shifts import Context
 
@@ -27,48 +29,73 @@ _OF_MONITOR = (
     "alarm_step", "residual_after", "novelty_after", "samples", "reference_novelty",
     "false_alarm_rate", "sd_s", "categories",
 )  # fmt: skip
-_BLOCK = 10
+_JOURNAL = "drift.journal.jsonl"
 
 
-def measure(
+def journal(folder: Path) -> Journal[DriftRecord]:
+    """Where an evaluation's finished episodes of this kind stand."""
+    return Journal(folder / _JOURNAL, drift_records.read_journal, drift_records.to_line)
+
+
+def tasks(
     contestants: Sequence[Entrant],
-    context: Context,
+    moving: Sequence[tuple[Context, Sequence[int]]],
     seeds: Sequence[int],
-    folder: Path,
-    settings: Settings,
-    on_episodes: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[list[DriftRecord], list[Failure]]:
-    """Live every seed in the moving context and in the training context; writes `drift.csv`.
+) -> list[Task]:
+    """All the work: every moving context, and the training context once for all of them.
 
     Args:
         contestants: Whose policies.
-        context: Moves within the episode.
-        seeds: The evaluation seeds.
-        folder: The evaluation's folder.
+        moving: Contexts, each with the evaluation seeds faced there.
+        seeds: All evaluation seeds.
+    """
+    return plan.tasks(contestants, seeds, moving)
+
+
+def engine(
+    work: Sequence[Task],
+    contestants: Sequence[Entrant],
+    folder: Path,
+    settings: Settings,
+    change_step: int,
+) -> Engine:
+    """How the episodes are lived, after every world has been tried.
+
+    Args:
+        work: As `tasks` gives it.
+        contestants: Whose it is.
+        folder: The evaluation's folder, which may not be there yet.
         settings: How episodes are run.
+        change_step: Steps of an episode before its context moves.
+
+    Raises:
+        BadInput: A shift cannot move so, or changes nothing.
+    """
+    left = workers.without_done(work, journal(folder).done(work))
+    made = runner.engine_for(left, contestants, settings)
+    return dataclasses.replace(made, live=_Live(change_step))
+
+
+def measure(
+    work: Sequence[Task],
+    how: Engine,
+    folder: Path,
+    processes: int,
+    on_episodes: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[DriftRecord], list[Failure]]:
+    """Live what has not been lived yet, and write `drift.csv`.
+
+    Args:
+        work: As `tasks` gives it.
+        how: As `engine` gives it.
+        folder: The evaluation's folder.
+        processes: How many at a time.
         on_episodes: Told how many episodes of how many are done.
     """
-    assert context.schedule is not None
-    tasks = [
-        Task(e.contestant, e.training_seed, e.folder, world, tuple(block))
-        for e in contestants
-        for world in (context, shifts.NOMINAL)
-        for block in blocks(seeds, _BLOCK)
-    ]
-    engine = dataclasses.replace(
-        engine_for(tasks, contestants, settings), live=_Live(context.schedule.start)
-    )
-    found: list[DriftRecord] = []
-    total = sum(len(task.evaluation_seeds) for task in tasks)
-
-    def keep(record: DriftRecord) -> None:
-        found.append(record)
-        on_episodes(len(found), total)
-
     with runs.exclusive(folder, "evaluating"):
-        failures = workers.run_tasks(tasks, engine, settings.workers, keep)
-    found.sort(key=lambda r: (r.contestant, r.training_seed, r.drift, r.evaluation_seed))
-    files.write_text(folder / paths.DRIFT, drift_records.to_csv(found))
+        found, failures = go_on(journal(folder), work, how, processes, on_episodes)
+        found.sort(key=lambda r: r.key)
+        files.write_text(folder / paths.DRIFT, drift_records.to_csv(found))
     return found, failures
 
 
@@ -77,7 +104,7 @@ class _Live:
     """Lives one episode of a task; what a worker is handed instead of a plain episode.
 
     Attributes:
-        change_step: Steps before the context moves.
+        change_step: Steps of an episode before the context moves.
     """
 
     change_step: int
@@ -103,7 +130,9 @@ class _Live:
         return DriftRecord(
             contestant=task.contestant,
             training_seed=task.training_seed,
-            drift=task.context.schedule is not None,
+            shift=task.context.shift_name,
+            delta=task.context.delta,
+            schedule=task.context.schedule_name,
             evaluation_seed=seed,
             length=len(rewards),
             terminated=bool(last[3]),

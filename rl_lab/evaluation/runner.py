@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from rl_lab.environments import EnvironmentRecipe, make
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import plan as plans
 from rl_lab.evaluation import workers
+from rl_lab.evaluation.journal import Journal, go_on
 from rl_lab.evaluation.plan import Entrant, Failure, Task
-from rl_lab.evaluation.workers import Engine, run_tasks, without_done
+from rl_lab.evaluation.workers import Engine, without_done
 from rl_lab.records import EpisodeRecord
 
 _JOURNAL = "episodes.journal.csv"
@@ -59,36 +59,17 @@ def run(
         BadInput: The folder holds another evaluation, or the environment cannot be made.
     """
     _require_fit(contestants, settings)
-    done = records.read_journal(folder / _JOURNAL)
-    engine = engine_for(without_done(tasks, done), contestants, settings)
+    journal = _journal(folder)
+    engine = engine_for(without_done(tasks, journal.done(tasks)), contestants, settings)
     _claim(folder, plans.fingerprint(tasks, contestants, settings.step_limit))
     with runs.exclusive(folder, "evaluating"):
-        return _run(tasks, folder, engine, settings.workers, on_episodes)
-
-
-def _run(
-    tasks: Sequence[Task],
-    folder: Path,
-    engine: Engine,
-    processes: int,
-    on_episodes: Callable[[int, int], None],
-) -> tuple[list[EpisodeRecord], list[Failure]]:
-    done = records.read_journal(folder / _JOURNAL)
-    left = without_done(tasks, done)
-    failures: list[Failure] = []
-    total = sum(len(task.evaluation_seeds) for task in tasks)
-    if left:
-        with _Journal(folder / _JOURNAL) as journal:
-
-            def keep(record: EpisodeRecord) -> None:
-                journal.append(record)
-                done.append(record)
-                on_episodes(len(done), total)
-
-            failures = run_tasks(left, engine, processes, keep)
-    on_episodes(len(done), total)
-    records.write(folder / paths.EPISODES, done)
+        done, failures = go_on(journal, tasks, engine, settings.workers, on_episodes)
+        records.write(folder / paths.EPISODES, done)
     return sorted(done), failures
+
+
+def _journal(folder: Path) -> Journal[EpisodeRecord]:
+    return Journal(folder / _JOURNAL, records.read_journal, _line)
 
 
 def _require_fit(contestants: Sequence[Entrant], settings: Settings) -> None:
@@ -143,32 +124,6 @@ def require_free(folder: Path, fingerprint: str) -> None:
             "the same policies, seeds and shifts as before",
             "Choose another name=NAME, or delete the folder.",
         )
-
-
-class _Journal:
-    """Finished episodes, one row each, on disk as soon as they are known."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> _Journal:
-        whole = records.read_journal(self._path)
-        # A row cut short by a kill would swallow the next one; only whole rows are kept.
-        files.write_text(self._path, "".join(_line(record) for record in whole))
-        self._file = self._path.open("a", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        return self
-
-    def append(self, record: EpisodeRecord) -> None:
-        """Add one row."""
-        try:
-            self._writer.writerow(records.to_row(record))
-            self._file.flush()
-        except OSError as error:
-            raise files.cannot_write(self._path, error) from error
-
-    def __exit__(self, *exception: object) -> None:
-        self._file.close()
 
 
 def _line(record: EpisodeRecord) -> str:

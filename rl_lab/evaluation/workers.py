@@ -16,7 +16,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from rl_lab import episodes, shifts
 from rl_lab.environments import EnvironmentRecipe
@@ -323,7 +323,15 @@ def live(
     )
 
 
-def without_done(tasks: Sequence[Task], done: Iterable[EpisodeRecord]) -> list[Task]:
+class Keyed(Protocol):
+    """A record that says what was evaluated: contestant, training seed, world, evaluation seed."""
+
+    @property
+    def key(self) -> tuple[str, int, tuple[str, float, str], int]:
+        """As `EpisodeRecord.key`."""
+
+
+def without_done(tasks: Sequence[Task], done: Iterable[Keyed]) -> list[Task]:
     """The tasks less the episodes that have been run already."""
     keys = {record.key for record in done}
     left = []

@@ -108,13 +108,24 @@ def matrix(evaluation: Evaluation) -> Table | None:
     return table("matrix", "Generalisation matrix", columns, tables.transposed(cells), how)
 
 
-def drift(evaluation: Evaluation) -> Table | None:
-    """What drift costs a fixed policy, and whether the alarm saw it; None without any."""
-    contestants = evaluation.contestants
-    blocks = [block(c, "drift") for c in contestants]
-    if not any(blocks):
-        return None
-    whys = [reason(c, "drift") for c in contestants]
+def drift(evaluation: Evaluation) -> list[Table]:
+    """What drift costs fixed policies, and whether the alarm saw it: one table per shift."""
+    names = {str(one.get("shift")): one for c in evaluation.contestants for one in _drifts(c)}
+    return [
+        _drift(evaluation.contestants, name, first, place)
+        for place, (name, first) in enumerate(names.items())
+    ]
+
+
+def _drifts(contestant: Data) -> Sequence[Data]:
+    return contestant.get("drift") or []
+
+
+def _drift(contestants: Sequence[Data], shift: str, first: Data, place: int) -> Table:
+    blocks = [next((b for b in _drifts(c) if b.get("shift") == shift), {}) for c in contestants]
+    whys = [
+        str(b.get("reason") or reason(c, "drift")) for c, b in zip(contestants, blocks, strict=True)
+    ]
     alarms = [block(b, "detection") for b in blocks]
     unseen = tables.whys(blocks, "detection", whys)
     survival = [block(b, "survival") for b in blocks]
@@ -125,15 +136,9 @@ def drift(evaluation: Evaluation) -> Table | None:
             for key in _DRIFT
         ),
         *(intervals([block(s, key) for s in survival], whys, 2) for key in ("drift", "no_drift")),
-        intervals(
-            [block(a, "detection_rate") for a in alarms],
-            tables.whys(alarms, "detection_rate", unseen),
-            2,
-        ),
-        intervals(
-            [block(a, "false_alarm_rate") for a in alarms],
-            tables.whys(alarms, "false_alarm_rate", unseen),
-            2,
+        *(
+            intervals([block(a, key) for a in alarms], tables.whys(alarms, key, unseen), 2)
+            for key in ("detection_rate", "false_alarm_rate")
         ),
         _numbers(alarms, "delay_steps", text.count, unseen),
     ]
@@ -146,15 +151,17 @@ def drift(evaluation: Evaluation) -> Table | None:
         Column("false alarms", "share of calm episodes"),
         Column("delay", "median, steps", stored="steps"),
     ]
-    first = next(b for b in blocks if b)
-    caption = f"Drift: {first.get('shift', 'a shift')} up to {first.get('delta', math.nan):g}"
-    schedule = block(first, "schedule").get("kind")
-    caption = f"{caption}{f', {schedule}' if schedule else ''}"
+    caption = f"Drift: {shift} up to {first.get('delta', math.nan):g}"
+    schedule = block(first, "schedule")
+    if schedule.get("kind"):
+        caption += f", {schedule['kind']}"
+    if schedule.get("clock") == "episodes":
+        caption += " from episode to episode"
     how = (
         "a loss above 0 is what the drift takes from a policy that does not learn; a good alarm"
         " sees most drifts, soon, and is seldom false."
     )
-    return table("drift", caption, columns, tables.transposed(cells), how)
+    return table(f"drift-{place}", caption, columns, tables.transposed(cells), how)
 
 
 def _with(blocks: Sequence[Data], whys: Sequence[str]) -> list[tuple[Data, str]]:

@@ -125,6 +125,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         # In the shifted world, and at home.
         "adapted_pairs": list(zip(curves[::2], curves[1::2], strict=True)),
         "grids": list(shift_figures.grids(evaluation).values()),
+        "drift_tables": adaptability.drift(evaluation),
         "adaptation_tables": adaptability.adaptation(evaluation),
         "tables": parts.tables(evaluation),
         "cards": adaptability.cards(evaluation),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rl_lab.reporting import (
     adaptability,
     charts,
@@ -53,12 +55,11 @@ def tables(evaluation: Evaluation) -> dict[str, Table]:
         **shift_figures.grids(evaluation),
         "generalisation": adaptability.generalisation(evaluation),
         "generalisation_matrix": adaptability.matrix(evaluation),
-        "drift": adaptability.drift(evaluation),
-        **_adaptation(evaluation),
+        **_numbered("drift", adaptability.drift(evaluation)),
+        **_numbered("adaptation", adaptability.adaptation(evaluation)),
     }
     return {name: table for name, table in found.items() if table is not None}
 
 
-def _adaptation(evaluation: Evaluation) -> dict[str, Table]:
-    found = adaptability.adaptation(evaluation)
-    return {f"adaptation_{k}" if k > 1 else "adaptation": t for k, t in enumerate(found, 1)}
+def _numbered(name: str, found: Sequence[Table]) -> dict[str, Table]:
+    return {f"{name}_{k}" if k > 1 else name: one for k, one in enumerate(found, 1)}

@@ -28,9 +28,9 @@ def robustness_tag(contestant: str, shift: str) -> str:
     return f"{ROBUSTNESS}/{contestant}/{shift}"
 
 
-def drift_tag(contestant: str, part: str) -> str:
-    """The tag of a number of the drift block."""
-    return f"{DRIFT}/{contestant}/{part}"
+def drift_tag(contestant: str, shift: str, part: str) -> str:
+    """The tag of a number of the drift block of a shift."""
+    return f"{DRIFT}/{contestant}/{shift}/{part}"
 
 
 def pattern(first: str, last: str) -> str:

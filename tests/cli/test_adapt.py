@@ -183,9 +183,12 @@ def test_evaluate_judges_every_snapshot_in_both_worlds(
     assert (block["shift"], block["value"], block["training_seeds"]) == ("weaker_push", 1.0, [0])
     assert block["curves"][0]["step"] == 0
     assert block["jumpstart"]["estimate"] is not None
-    assert contestant["drift"]["detection_reason"].endswith("have none (policy).")
-    assert contestant["drift"]["loss_per_step"]["estimate"] is not None
-    assert (folder / "drift.csv").read_text().startswith("contestant,training_seed,drift")
+    (drift,) = contestant["drift"]
+    assert drift["detection_reason"].endswith("have none (policy).")
+    assert drift["loss_per_step"]["estimate"] is not None
+    assert (folder / "drift.csv").read_text().startswith("format_version,contestant,training_seed")
+    # What moves is lived for this block alone.
+    assert {row.schedule for row in records.read(folder / "episodes.csv")} == {"none"}
 
 
 def test_the_curve_begins_at_the_frozen_policy_s_own_score(lab: Path) -> None:

@@ -18,7 +18,7 @@ interruption.
                              environment's headline: longer_pole, any/observation_noise, ...
   grid=[A,B]                 two shifts at once, every pair of magnitudes
   schedule=step              the shifts also while time goes on: step, ramp, cycle, random_walk;
-                             schedule.start=100 schedule.clock=episodes
+                             schedule.start=100; schedule.clock=episodes: from one to the next
   adaptations=FOLDER         also what rl-lab adapt made of these runs
   imports=[PACKAGE]          packages that register the environment
   name=NAME output=FOLDER    the results go to OUTPUT/evaluate/NAME
@@ -99,7 +99,9 @@ def _suite(
 
 def _evaluate(request: concluding.Request) -> None:
     paths.require_writable(request.folder)
-    adaptability.require_free(request.adaptability, request.folder, request.settings)
+    drifting = adaptability.prepare(
+        request.adaptability, request.contestants, request.folder, request.settings
+    )
     names = sorted({e.contestant for e in request.contestants})
     count = len(request.contestants)
     who = f"{counted(len(names), 'contestant')} ({', '.join(names)})"
@@ -111,7 +113,7 @@ def _evaluate(request: concluding.Request) -> None:
                 request.tasks, request.contestants, request.folder, request.settings, on_episodes
             )
         found = adaptability.measure(
-            request.adaptability, request.contestants, request.folder, request.settings
+            request.adaptability, drifting, request.folder, request.settings
         )
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it was", file=sys.stderr)
@@ -146,7 +148,9 @@ def _request(
         if (met := worlds.met_in_training(e.card, planned.near))
     }
     work = plan.tasks(contestants, seeds, planned.contexts, own)
-    code = plan.fingerprint(work, contestants, settings["step_limit"])
+    asked = adaptability.wanted(data, _adaptations(data), contestants, planned, seeds)
+    everything = [*work, *asked.drift_tasks]
+    code = plan.fingerprint(everything, contestants, settings["step_limit"])
     name = data["name"] or f"{paths.file_name(environment)}-{code}"
     _require_plain(str(name))
     return concluding.Request(
@@ -159,7 +163,7 @@ def _request(
         evaluation_seeds=tuple(seeds),
         evaluation_seed=settings["seed"],
         worlds=planned,
-        adaptability=adaptability.wanted(data, _adaptations(data), contestants, planned, seeds),
+        adaptability=asked,
         speed=typed.build(speed.Settings, settings["speed"], "evaluation.speed"),
         config_dir=options.config_dir,
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),

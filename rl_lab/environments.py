@@ -61,19 +61,15 @@ class Anchors:
 
     Attributes:
         random: Mean return of uniformly random actions.
-        solved: Return at which the task counts as solved.
+        solved: Return at which the task counts as solved; None where none is declared.
         ceiling: Highest attainable return; None where none is known.
         control_period_s: Seconds of simulated time per decision; None where time has no unit.
     """
 
     random: float
-    solved: float
+    solved: float | None
     ceiling: float | None
     control_period_s: float | None
-
-    def score(self, episode_return: float) -> float:
-        """The return on the scale where random play is 0 and a solved task is 1."""
-        return (episode_return - self.random) / (self.solved - self.random)
 
 
 def register(packages: Iterable[str]) -> None:

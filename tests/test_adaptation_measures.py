@@ -10,6 +10,7 @@ import pytest
 
 from rl_lab.statistics import adaptation
 from rl_lab.statistics.adaptation import Curves, Measured, Recovery
+from rl_lab.statistics.scale import Scale, scale_of
 
 
 def curves(
@@ -51,8 +52,8 @@ def test_uneven_steps_weigh_by_their_length() -> None:
 
 def test_negative_returns_change_nothing() -> None:
     """Formulas are affine: Pendulum's returns give what the same scores give."""
-    scale = adaptation.scale(-1245.4, -200.0, best=-150.0)
-    assert isinstance(scale, adaptation.Scale)
+    scale = scale_of(-1245.4, -200.0, best=-150.0)
+    assert isinstance(scale, Scale)
     returns = np.array([-1036.32, -1140.86, -618.16])  # scores 0.2, 0.1, 0.6
     scores = scale.score(returns)
     assert scores == pytest.approx([0.2, 0.1, 0.6])
@@ -84,15 +85,15 @@ def test_a_drop_below_0() -> None:
 
 @pytest.mark.parametrize("solved", [None, 0.0, -5.0])
 def test_no_threshold_above_random_play(solved: float | None) -> None:
-    scale = adaptation.scale(0.0, solved, best=40.0)
-    assert isinstance(scale, adaptation.Scale)
+    scale = scale_of(0.0, solved, best=40.0)
+    assert isinstance(scale, Scale)
     assert scale.score(np.array([20.0]))[0] == 0.5
     assert scale.label == "relative to best agent in this comparison"
 
 
 def test_no_scale_at_all() -> None:
-    assert adaptation.scale(None, 1.0, best=2.0) == "the return of random play is not known"
-    assert "no agent better than random" in str(adaptation.scale(0.0, None, best=-1.0))
+    assert scale_of(None, 1.0, best=2.0) == "the return of random play is not known"
+    assert "no agent better than random" in str(scale_of(0.0, None, best=-1.0))
 
 
 def test_saturated_scores_are_clipped_in_areas_only() -> None:

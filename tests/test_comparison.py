@@ -151,10 +151,43 @@ def test_without_anchors_there_is_no_score():
     assert scores["anchors"] is None
     assert reward["score"] is reward["success_rate"] is None
     assert reward["score_reason"] == "no anchors are known for CartPole-v1"
-    upside_down = dataclasses.replace(ANCHORS, solved=20.0)
-    reward = compared({"ppo": noise(0, 3, 5)}, anchors=upside_down)["contestants"][0]["reward"]
-    assert reward["score"] is None
-    assert "not above random" in reward["score_reason"]
+    assert scores["scale_reason"] == reward["score_reason"]
+
+
+@pytest.mark.parametrize("solved", [None, 20.0, 5.0])
+def test_no_threshold_above_random_play(solved):
+    """The best agent's mean stands for it, in every block alike, and the file says so."""
+    anchors = dataclasses.replace(ANCHORS, solved=solved)
+    rows = [
+        r
+        for name, levels in {"best": (70.0, 45.0, 20.0), "other": (45.0, 45.0, 45.0)}.items()
+        for r in (
+            *records(name, [[levels[0]] * 5] * 2),
+            *records(name, [[levels[1]] * 5] * 2, FACTS.name, 0.5),
+            *records(name, [[levels[2]] * 5] * 2, FACTS.name, 1.0),
+        )
+    ]
+    who = [contestant(name, (0, 1)) for name in ("other", "best")]
+    scores = compare(rows, who, ENVIRONMENT, anchors, protocol(5, 5))
+    label = "relative to best agent in this comparison"
+    assert scores["scale"] == {"random": 20.0, "solved": 70.0, "label": label}
+    best, other = scores["contestants"]
+    assert best["reward"]["score"]["estimate"] == pytest.approx(1.0)
+    assert other["reward"]["score"]["estimate"] == pytest.approx(0.5)
+    assert best["reward"]["success_rate"] is None
+    assert "counts as solved" in best["reward"]["success_rate_reason"]
+    # trapezoids over 0, 0.5, 1 of 1, 0.5, 0 and of 0.5 throughout
+    assert best["robustness"]["auc"]["estimate"] == pytest.approx(0.5)
+    assert other["robustness"]["auc"]["estimate"] == pytest.approx(0.5)
+    assert best["robustness"]["auc"]["label"].endswith(label)
+    assert ("nominal score", "1.00 [1.00, 1.00]", f"2 training seeds, {label}") in card.card(best)
+
+
+def test_no_agent_better_than_random_play():
+    scores = compared({"a": noise(0, 3, 5, mean=5.0)}, dataclasses.replace(ANCHORS, solved=None))
+    reason = "no threshold above random play, and no agent better than random play"
+    assert (scores["scale"], scores["scale_reason"]) == (None, reason)
+    assert scores["contestants"][0]["reward"]["score_reason"] == reason
 
 
 # --- labels ----------------------------------------------------------------------------------
@@ -526,6 +559,7 @@ def test_the_content_is_as_documented():
         "format_version",
         "environment",
         "anchors",
+        "scale",
         "protocol",
         "contestants",
         "generalisation_matrix",

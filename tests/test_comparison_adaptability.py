@@ -10,7 +10,7 @@ from rl_lab.adaptations import CONTINUED, SCRATCH, SnapshotName
 from rl_lab.comparison import adaptability, card
 from rl_lab.comparison.snapshots import Facts
 from rl_lab.records import EpisodeRecord
-from rl_lab.statistics.adaptation import Scale
+from rl_lab.statistics.scale import Scale
 
 SCALE = Scale(0.0, 100.0, "")
 STEPS = (0, 10, 20, 30)

@@ -16,7 +16,7 @@ from rl_lab.comparison import card, drifting
 from rl_lab.comparison.drift_measures import Setup
 from rl_lab.drift_records import DriftRecord
 from rl_lab.statistics import drift
-from rl_lab.statistics.adaptation import Scale
+from rl_lab.statistics.scale import Scale
 
 SETUP = Setup("wind", 1.0, {"kind": "step"}, change_step=10, change_episode=None, horizon=5)
 SCALE = Scale(0.0, 100.0, "")

@@ -164,9 +164,8 @@ def test_environment_anchors_agree_with_the_registry(name: str) -> None:
     anchors = Anchors(**raw(f"env/{name}")["anchors"])
     threshold = gymnasium.spec(identifier(name)).reward_threshold
     assert threshold in (None, anchors.solved)
-    assert anchors.random < anchors.solved
-    assert anchors.ceiling is None or anchors.solved <= anchors.ceiling
-    assert anchors.score(anchors.solved) == 1.0
+    assert anchors.solved is None or anchors.random < anchors.solved
+    assert None in (anchors.ceiling, anchors.solved) or anchors.solved <= anchors.ceiling
 
 
 @with_environments

@@ -70,5 +70,5 @@ def test_two_environments_are_no_suite() -> None:
 
 def test_an_environment_without_anchors_is_refused() -> None:
     parts = three()
-    with pytest.raises(BadInput, match="C has no anchors"):
+    with pytest.raises(BadInput, match="C: no anchors are known for C"):
         suites.summarize([*parts[:2], Part("C", parts[2].records, None)])

@@ -13,15 +13,13 @@ from rl_lab.comparison import adaptability, drifting
 from rl_lab.comparison.drift_measures import Setup
 from rl_lab.comparison.snapshots import Facts
 from rl_lab.drift_records import DriftRecord
-from rl_lab.environments import Anchors
 from rl_lab.evaluation import adaptations, plan, runner
 from rl_lab.evaluation import drifting as living
 from rl_lab.evaluation.adaptations import Adapted
 from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.workers import Engine
 from rl_lab.records import EpisodeRecord
-from rl_lab.statistics import adaptation
-from rl_lab.statistics.adaptation import Scale
+from rl_lab.statistics.scale import Scale
 
 # Below the evaluation's folder: episodes of the snapshots, in files like its own.
 FOLDER = "adaptation"
@@ -163,10 +161,9 @@ def attach(
     asked: Wanted,
     found: Found,
     contestants: Sequence[Entrant],
-    anchors: Anchors | None,
 ) -> None:
     """Put the blocks `drift` and `adaptation` into every contestant's scores."""
-    scale = _scale(scores, anchors)
+    scale = Scale(**scores["scale"]) if scores["scale"] else str(scores["scale_reason"])
     memory = {e.contestant: bool(e.card.state) for e in contestants}
     drift = drifting.blocks(found.drifts, asked.drifts, scale, memory)
     learned = adaptability.blocks(found.snapshots, [_facts(a) for a in asked.adapted], scale)
@@ -174,12 +171,6 @@ def attach(
     for contestant in scores["contestants"]:
         contestant |= drift[contestant["name"]]
         contestant |= learned.get(contestant["name"], nothing_learned)
-
-
-def _scale(scores: Mapping[str, Any], anchors: Anchors | None) -> Scale | str:
-    means = [c["reward"]["mean"]["estimate"] for c in scores["contestants"] if c["reward"]]
-    random, solved = (anchors.random, anchors.solved) if anchors else (None, None)
-    return adaptation.scale(random, solved, max(means, default=float("-inf")))
 
 
 def _facts(adapted: Adapted) -> Facts:

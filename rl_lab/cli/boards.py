@@ -12,6 +12,7 @@ from typing import Any
 from rl_lab import paths, replay, runs
 from rl_lab.errors import Failed
 from rl_lab.evaluation.plan import Entrant
+from rl_lab.statistics.scale import Scale
 from rl_lab.tracking import EventWriter, Layout, tags
 
 Data = Mapping[str, Any]
@@ -125,9 +126,7 @@ def _pictures(events: EventWriter, folder: Path) -> None:
         events.image(f"episode/{name}", picture.data, picture.width, picture.height)
 
 
-def write_final_scores(
-    entrants: Sequence[Entrant], scores: Data, speed: Data | None, anchors: Data | None
-) -> None:
+def write_final_scores(entrants: Sequence[Entrant], scores: Data, speed: Data | None) -> None:
     """Put final scores beside each run, so that its row in the table of hyperparameters has them.
 
     They go to `evaluation/` in the run's folder, which TensorBoard counts as part of the run's
@@ -139,7 +138,7 @@ def write_final_scores(
         contestant = blocks.get(entrant.contestant)
         if entrant.run is None or not contestant:
             continue
-        values = _final(contestant, entrant.training_seed, anchors)
+        values = _final(contestant, entrant.training_seed, scores["scale"])
         p50 = (times.get(entrant.contestant) or {}).get("p50_us")
         values |= _known({"decision_p50_us": p50})
         try:
@@ -151,12 +150,12 @@ def write_final_scores(
             print(f"not in TensorBoard's table of hyperparameters: {error.came}", file=sys.stderr)
 
 
-def _final(contestant: Data, seed: int, anchors: Data | None) -> dict[str, float]:
+def _final(contestant: Data, seed: int, scale: Data | None) -> dict[str, float]:
     """What one training seed earned: return, score, and area under its robustness curve."""
     mean = ((contestant.get("reward") or {}).get("per_seed") or {}).get(str(seed))
     area = ((contestant.get("robustness") or {}).get("per_seed_auc") or {}).get(str(seed))
     score = None
-    if mean is not None and anchors:
-        score = (mean - anchors["random"]) / (anchors["solved"] - anchors["random"])
+    if mean is not None and scale:
+        score = float(Scale(**scale).score(mean))
     values = _known({"mean_return": mean, "score": score, "robustness_area": area})
     return {key: value for key, value in values.items() if math.isfinite(value)}

@@ -91,7 +91,7 @@ def conclude(
         contestant["runs"] = [str(e.run) for e in mine if e.run]
         contestant["commands"] = _commands(mine)
         contestant["policies"] = [str(e.folder) for e in mine]
-    adaptability.attach(scores, request.adaptability, found, request.contestants, request.anchors)
+    adaptability.attach(scores, request.adaptability, found, request.contestants)
     scores |= {"command": request.command, "versions": versions()}
     files.write_json(request.folder / paths.SCORES, scores)
     timed = None
@@ -99,9 +99,8 @@ def conclude(
         timed = _write_speed(request, scores, records, {f.contestant for f in failures})
     _keep_replays(request, records, scores)
     if request.tensorboard:
-        anchors = dataclasses.asdict(request.anchors) if request.anchors else None
         boards.write(request.folder, scores, timed)
-        boards.write_final_scores(request.contestants, scores, timed, anchors)
+        boards.write_final_scores(request.contestants, scores, timed)
     reporting.write_report(request.folder)
     return scores
 

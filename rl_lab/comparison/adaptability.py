@@ -17,8 +17,9 @@ from rl_lab.comparison import measuring, scoring, snapshots
 from rl_lab.comparison.snapshots import Cells, Facts, SeedCurves
 from rl_lab.comparison.wording import number
 from rl_lab.statistics import adaptation
-from rl_lab.statistics.adaptation import Curves, Measure, Recovery, Scale, always
+from rl_lab.statistics.adaptation import Curves, Measure, Recovery, always
 from rl_lab.statistics.resampling import FloatArray
+from rl_lab.statistics.scale import Scale
 from rl_lab.statistics.seeds import over_seeds
 
 if TYPE_CHECKING:

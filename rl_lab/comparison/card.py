@@ -55,8 +55,9 @@ def _nominal(contestant: Data) -> Row:
     reward = contestant.get("reward") or {}
     score = reward.get("score")
     seeds = len(reward.get("per_seed", ()))
-    why = counted(seeds, "training seed") if score else reward.get("score_reason", "")
-    return "nominal score", _value(score), why
+    limits = reward.get("score_reason", "")
+    who = [counted(seeds, "training seed")] if score else []
+    return "nominal score", _value(score), ", ".join(filter(None, [*who, limits]))
 
 
 def _robustness(contestant: Data) -> list[Row]:
@@ -128,7 +129,7 @@ def _drift(block: Data) -> list[Row]:
         (
             "       loss per step",
             _value(block["loss_per_step"]),
-            "reward per step after the change",
+            block.get("loss_per_step_reason", "reward per step after the change"),
         ),
         (
             "       survival",

@@ -17,6 +17,7 @@ from rl_lab.comparison.scoring import Cells, Protocol, Setting, World
 from rl_lab.errors import BadInput
 from rl_lab.statistics import intervals, measures, shares
 from rl_lab.statistics.resampling import FloatArray
+from rl_lab.statistics.scale import Scale
 
 if TYPE_CHECKING:
     from rl_lab.environments import Anchors
@@ -103,8 +104,9 @@ def compare(
     Raises:
         BadInput: Two contestants share a name, or records contradict each other.
     """
-    setting = Setting(environment, anchors, protocol)
     cells = _cells(records, contestants, environment)
+    scale = scoring.scale(anchors, environment, _best(cells, contestants, protocol))
+    setting = Setting(environment, anchors, scale, protocol)
     scored = [_score(contestant, cells[contestant.name], setting) for contestant in contestants]
     scored.sort(key=_rank)
     ranked = [entry.data for entry in _with_differences(scored)]
@@ -112,12 +114,38 @@ def compare(
         "format_version": FORMAT_VERSION,
         "environment": environment,
         "anchors": None if anchors is None else dataclasses.asdict(anchors),
+        **_scale_data(scale),
         "protocol": protocol.to_data(),
         "contestants": ranked,
         **generalising.matrix(ranked),
         "verdict": wording.verdict(ranked),
         "failures": _failures_data(failures),
     }
+
+
+def _best(
+    cells: Mapping[str, Cells], contestants: Sequence[Contestant], protocol: Protocol
+) -> float:
+    """The highest mean return of a contestant in the training world; -inf without any."""
+    means = [
+        float(returns_nkl.mean())
+        for c in contestants
+        for seeds, returns_nkl in [_nominal(cells[c.name], c, protocol)]
+        if seeds
+    ]
+    return max(means, default=-math.inf)
+
+
+def _nominal(
+    cells: Cells, contestant: Contestant, protocol: Protocol
+) -> tuple[list[int], FloatArray]:
+    return scoring.complete(cells, contestant.training_seeds, [scoring.NOMINAL], protocol.published)
+
+
+def _scale_data(scale: Scale | str) -> dict[str, Any]:
+    if isinstance(scale, str):
+        return {"scale": None, "scale_reason": scale}
+    return {"scale": dataclasses.asdict(scale)}
 
 
 def _cells(
@@ -145,8 +173,7 @@ def _cells(
 
 def _score(contestant: Contestant, cells: Cells, setting: Setting) -> _Scored:
     declared = sorted(set(contestant.training_seeds))
-    wanted = setting.evaluation_seeds
-    seeds, returns_nkl = scoring.complete(cells, declared, [scoring.NOMINAL], wanted)
+    seeds, returns_nkl = _nominal(cells, contestant, setting.protocol)
     data: dict[str, Any] = {
         "name": contestant.name,
         "agent": contestant.agent,
@@ -157,7 +184,9 @@ def _score(contestant: Contestant, cells: Cells, setting: Setting) -> _Scored:
     training = None if contestant.training is None else dict(contestant.training)
     if not seeds:
         of = intervals.counted(len(declared), "training seed")
-        reason = f"none of {of} has all {intervals.counted(len(wanted), 'episode')}"
+        reason = (
+            f"none of {of} has all {intervals.counted(len(setting.evaluation_seeds), 'episode')}"
+        )
         data |= {"reward": None, "reward_reason": reason, "to_best": None}
         data |= {"robustness": None, "robustness_reason": reason}
         data |= {"generalisation": None, "generalisation_reason": reason, "training": training}

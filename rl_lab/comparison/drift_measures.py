@@ -15,9 +15,10 @@ import numpy as np
 from rl_lab import seeding
 from rl_lab.drift_records import DriftRecord
 from rl_lab.statistics import drift
-from rl_lab.statistics.adaptation import Measured, Scale
+from rl_lab.statistics.adaptation import Measured
 from rl_lab.statistics.drift import Tested
 from rl_lab.statistics.resampling import FloatArray
+from rl_lab.statistics.scale import Scale
 from rl_lab.statistics.seeds import Seed
 
 NOT_REACHED = "no episode reached the change"

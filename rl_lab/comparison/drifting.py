@@ -14,7 +14,7 @@ from rl_lab.comparison import drift_measures, measuring
 from rl_lab.comparison.drift_measures import NOT_REACHED, Found, Pairs, Setup, no_monitor
 from rl_lab.drift_records import DriftRecord
 from rl_lab.statistics import measures
-from rl_lab.statistics.adaptation import Scale
+from rl_lab.statistics.scale import Scale
 
 # Measures that are shares; their intervals end at 0 and 1.
 _SHARES = ("survival", "false_alarm_rate", "detection_rate", "novelty_rate")

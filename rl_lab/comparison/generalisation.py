@@ -36,8 +36,8 @@ def generalisation(
     sets = setting.protocol.context_sets
     if not sets:
         return _nothing("no contexts were drawn")
-    if setting.anchors is None or setting.no_scale:
-        return _nothing(setting.no_scale)
+    if isinstance(setting.scale, str):
+        return _nothing(setting.scale)
     first = next(iter(sets.values()))
     home: Members = [(scoring.NOMINAL, seed) for _, seed in first]
     shared = {"nominal": home, **sets}
@@ -75,10 +75,8 @@ def _scores(
     members: Mapping[int, Members],
     setting: Setting,
 ) -> FloatArray:
-    anchors = setting.anchors
-    assert anchors is not None
-    rows = [[anchors.score(cells[(s, world, e)]) for world, e in members[s]] for s in seeds]
-    return np.array(rows, dtype=float)
+    assert not isinstance(setting.scale, str)
+    return setting.scale.score([[cells[s, world, e] for world, e in members[s]] for s in seeds])
 
 
 def _mean(scores_nk: FloatArray) -> dict[str, Any]:

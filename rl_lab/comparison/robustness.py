@@ -57,8 +57,8 @@ def robustness(cells: Cells, training_seeds: Sequence[int], setting: Setting) ->
     protocol = setting.protocol
     if not protocol.shifts or protocol.shift_episodes < 1 or not any(protocol.deltas):
         return _nothing("no shift was evaluated")
-    if setting.anchors is None or setting.no_scale:
-        return _nothing(setting.no_scale)
+    if isinstance(setting.scale, str):
+        return _nothing(setting.scale)
     blocks = []
     for facts in protocol.shifts:
         curves = _curves(cells, training_seeds, [facts], setting)
@@ -132,13 +132,13 @@ def _curves(
     cells: Cells, training_seeds: Sequence[int], shifts: Sequence[ShiftFacts], setting: Setting
 ) -> _Curves:
     """All levels of the shifts, the training context once."""
-    anchors, deltas = setting.anchors, _deltas(setting)
-    assert anchors is not None
+    scale, deltas = setting.scale, _deltas(setting)
+    assert not isinstance(scale, str)
     worlds: list[World] = [scoring.NOMINAL]
     worlds += [(facts.name, delta, STILL) for facts in shifts for delta in deltas[1:]]
     shared = setting.evaluation_seeds[: setting.protocol.shift_episodes]
     seeds, returns_nkl = scoring.complete(cells, training_seeds, worlds, shared)
-    scores_nkl = np.vectorize(anchors.score)(returns_nkl) if seeds else returns_nkl
+    scores_nkl = scale.score(returns_nkl)
     count = len(deltas) - 1
     sides = [[0, *range(1 + i * count, 1 + (i + 1) * count)] for i in range(len(shifts))]
     return _Curves(seeds, returns_nkl, scores_nkl, sides)
@@ -239,6 +239,8 @@ def _summary(curves: _Curves, setting: Setting, name: str) -> dict[str, Any]:
     context = setting.context(curves.seeds, auc.method, curves.scores_nkl.shape[1])
     if len(curves.seeds) > 1:
         context += [f"shift {name}", setting.environment]
+    if not isinstance(setting.scale, str) and setting.scale.label:
+        context.append(setting.scale.label)
     worst = _over_seeds(curves.scores_nkl, lambda scores: scores.mean(axis=-2).min(axis=-1))
     return {
         "auc": interval_data(auc, wording.label("auc", auc, context, decimals=3)),
@@ -267,15 +269,15 @@ def _over_seeds(scores_nkl: FloatArray, of_seed: Callable[[FloatArray], FloatArr
 
 def _grid(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> dict[str, Any]:
     """Mean scores with two shifts at once: rows are magnitudes of the first."""
-    grid, anchors = setting.protocol.grid, setting.anchors
-    if grid is None or anchors is None:
+    grid, scale = setting.protocol.grid, setting.scale
+    if grid is None or isinstance(scale, str):
         return {"grid": None, "grid_reason": "no two shifts were evaluated at once"}
     worlds = [cell.world for cell in grid.cells]
     shared = setting.evaluation_seeds[: setting.protocol.shift_episodes]
     seeds, returns_nkl = scoring.complete(cells, training_seeds, worlds, shared)
     if not seeds:
         return {"grid": None, "grid_reason": "no training seed has all its episodes"}
-    scores_nkl = np.vectorize(anchors.score)(returns_nkl)
+    scores_nkl = scale.score(returns_nkl)
     found = []
     for i, cell in enumerate(grid.cells):
         score = intervals.reward_interval(scores_nkl[:, :, i], scoring.generator())

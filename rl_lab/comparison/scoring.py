@@ -17,6 +17,7 @@ from rl_lab.comparison.wording import interval_data, number
 from rl_lab.statistics import intervals, measures, shares
 from rl_lab.statistics.intervals import Interval, counted
 from rl_lab.statistics.resampling import FloatArray
+from rl_lab.statistics.scale import Scale, scale_of
 
 if TYPE_CHECKING:
     from rl_lab.environments import Anchors
@@ -99,6 +100,12 @@ class Protocol:
     step_limit: int
     deterministic: bool = True
 
+    @property
+    def published(self) -> range:
+        """The list of evaluation seeds."""
+        first, last = self.evaluation_seeds
+        return range(first, last + 1)
+
     def to_data(self) -> dict[str, Any]:
         """As in `scores.json`."""
         return {
@@ -127,26 +134,24 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What all contestants of an evaluation share."""
+    """What all contestants of an evaluation share.
+
+    Attributes:
+        environment: The Gymnasium id.
+        anchors: What is declared of its returns; None where nothing is.
+        scale: Which returns count as 0 and 1 in every block, or why there is no scale.
+        protocol: How the episodes were run.
+    """
 
     environment: str
     anchors: Anchors | None
+    scale: Scale | str
     protocol: Protocol
 
     @property
     def evaluation_seeds(self) -> range:
         """The published list."""
-        first, last = self.protocol.evaluation_seeds
-        return range(first, last + 1)
-
-    @property
-    def no_scale(self) -> str:
-        """Why returns cannot be scored; "" where they can."""
-        if self.anchors is None:
-            return f"no anchors are known for {self.environment}"
-        if not self.anchors.solved > self.anchors.random:
-            return f"the anchors of {self.environment} have solved not above random"
-        return ""
+        return self.protocol.published
 
     def context(self, seeds: Sequence[int], method: str, episodes: int) -> list[str]:
         """What follows the method in a label."""
@@ -154,6 +159,19 @@ class Setting:
             return [ONE_CHECKPOINT]
         mode = "deterministic" if self.protocol.deterministic else "stochastic"
         return [*unless_said(method, episodes), mode]
+
+
+def scale(anchors: Anchors | None, environment: str, best: float) -> Scale | str:
+    """Which returns count as 0 and 1, or why there is no scale.
+
+    Args:
+        anchors: What is declared of the environment's returns.
+        environment: Its id.
+        best: Highest mean return of a contestant in the training world.
+    """
+    if anchors is None:
+        return f"no anchors are known for {environment}"
+    return scale_of(anchors.random, anchors.solved, best)
 
 
 def unless_said(method: str, episodes: int) -> list[str]:
@@ -222,9 +240,11 @@ def _within_reach(mean: Interval, returns_nk: FloatArray, setting: Setting) -> I
 
 
 def _success_rate(returns_nk: FloatArray, setting: Setting) -> dict[str, Any]:
-    if setting.anchors is None:
-        return {"success_rate": None, "success_rate_reason": setting.no_scale}
-    solved_nk = (returns_nk >= setting.anchors.solved).astype(float)
+    anchors = setting.anchors
+    if anchors is None or anchors.solved is None or not anchors.solved > anchors.random:
+        reason = f"no return counts as solved in {setting.environment}"
+        return {"success_rate": None, "success_rate_reason": reason}
+    solved_nk = (returns_nk >= anchors.solved).astype(float)
     rate = intervals.reward_interval(solved_nk, generator()).clipped(0.0, 1.0)
     if len(solved_nk) == 1:
         rate = intervals.wilson(int(solved_nk.sum()), solved_nk.size)
@@ -232,11 +252,15 @@ def _success_rate(returns_nk: FloatArray, setting: Setting) -> dict[str, Any]:
 
 
 def _score(mean: Interval, setting: Setting) -> dict[str, Any]:
-    if setting.anchors is None or setting.no_scale:
-        return {"score": None, "score_reason": setting.no_scale}
-    score = setting.anchors.score
-    ends = {key: score(getattr(mean, key)) for key in ("estimate", "low", "high")}
-    return {"score": {key: number(value) for key, value in ends.items()}}
+    if isinstance(setting.scale, str):
+        return {"score": None, "score_reason": setting.scale}
+    ends = (mean.estimate, mean.low, mean.high)
+    scores = map(number, setting.scale.score(ends))
+    label = setting.scale.label
+    return {
+        "score": dict(zip(("estimate", "low", "high"), scores, strict=True)),
+        **({"score_reason": label} if label else {}),
+    }
 
 
 def generator() -> np.random.Generator:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rl_lab.adaptations import CONTINUED, SCRATCH, SnapshotName
-from rl_lab.statistics.adaptation import Curves, Scale
+from rl_lab.statistics.adaptation import Curves
 from rl_lab.statistics.resampling import FloatArray
+from rl_lab.statistics.scale import Scale
 from rl_lab.statistics.seeds import Seed
 
 if TYPE_CHECKING:

@@ -68,9 +68,11 @@ def require_scale(environments: Mapping[str, Anchors | None]) -> None:
             "Evaluate them apart, with runs=FOLDER for each environment.",
         )
     for environment, anchors in environments.items():
-        if anchors is None:
+        # Relative to the best agent would be another scale in each environment.
+        scale = scoring.scale(anchors, environment, best=-np.inf)
+        if isinstance(scale, str):
             raise BadInput(
-                f"{environment} has no anchors",
+                f"{environment}: {scale}",
                 "random and solved returns under conf/env",
                 "Without them its returns cannot be put on one scale with others.",
             )
@@ -102,9 +104,10 @@ def _contestant(name: str, parts: Sequence[Part]) -> dict[str, Any]:
 
 def _scores(name: str, part: Part) -> FloatArray | None:
     """Scores [n, k] of the training seeds that met every evaluation seed; None without any."""
-    assert part.anchors is not None
+    scale = scoring.scale(part.anchors, part.environment, best=-np.inf)
+    assert not isinstance(scale, str)
     cells = {
-        (record.training_seed, record.evaluation_seed): part.anchors.score(record.episode_return)
+        (record.training_seed, record.evaluation_seed): record.episode_return
         for record in part.records
         if record.contestant == name and record.context == scoring.NOMINAL
     }
@@ -115,4 +118,4 @@ def _scores(name: str, part: Part) -> FloatArray | None:
         for seed in sorted({seed for seed, _ in cells})
         if all((seed, column) in cells for column in columns)
     ]
-    return np.array(rows) if rows else None
+    return scale.score(rows) if rows else None

@@ -55,7 +55,7 @@ def _check_anchors(anchors: Any) -> None:
     names = ("random", "solved", "ceiling", "control_period_s")
     require_keys(anchors, names, "anchors", Rule.FIELDS)
     for name, value in anchors.items():
-        missing = value is None and name in ("ceiling", "control_period_s")
+        missing = value is None and name != "random"
         if not (missing or is_number(value)):
             raise refused(Rule.FIELDS, f"anchors: {name} {short(value)}", "a number")
 

@@ -264,10 +264,6 @@ def test_a_damaged_snapshot_costs_its_seed_not_the_evaluation(
         ("adapt run={run} replay_buffer=half", "replay_buffer=half"),
         ("adapt run={run} stps=3", "Did you mean 'steps'?"),
         ("evaluate runs={run} adaptations=nowhere", "nowhere does not exist"),
-        (
-            "evaluate runs={run} schedule=step shift=[weaker_push,longer_pole]",
-            "one shift that moves",
-        ),
         ("evaluate runs={run} adaptations=outputs/train", "holds no adaptations"),
     ],
 )

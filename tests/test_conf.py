@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from rl_lab import environments, spaces
 from rl_lab.agent import Training
 from rl_lab.cli import worlds
+from rl_lab.cli.options import Options
 from rl_lab.environments import Anchors, EnvironmentRecipe
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -195,8 +196,15 @@ def test_control_period_is_the_environments_own_clock(
 
 @with_environments
 def test_headline_shift_exists(name: str) -> None:
-    shift = raw(f"env/{name}")["headline_shift"]
-    assert shift in names("shift") or f"{identifier(name)}/{shift}" in names("shift")
+    for shift in raw(f"env/{name}")["headline_shift"]:
+        assert shift in names("shift") or f"{identifier(name)}/{shift}" in names("shift")
+
+
+@with_environments
+def test_headline_shifts_are_both_sides_of_one_parameter(name: str) -> None:
+    found = worlds.declared(worlds.HEADLINE, identifier(name), Options(), "shift")
+    assert len({shift.parameter for shift in found}) == 1
+    assert len({shift.far > shift.nominal for shift in found}) == len(found) <= 2
 
 
 def test_atari_is_any_game() -> None:

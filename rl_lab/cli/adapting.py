@@ -143,7 +143,10 @@ def _context(
         raise BadInput(
             f"delta={delta:g}", "a magnitude above 0, up to 1", "1 is the shift's far end."
         )
-    chosen = worlds.declared(data["shifts"], recipe.id, options, "shift")
+    asked = data["shifts"]
+    if asked == worlds.HEADLINE:
+        asked = worlds.headline(recipe.id, options)[:1]
+    chosen = worlds.declared(asked, recipe.id, options, "shift")
     if len(chosen) != 1:
         raise BadInput(
             f"shift={data['shifts']}",

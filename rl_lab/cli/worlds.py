@@ -211,8 +211,7 @@ def declared(given: Any, environment: str, options: Options, key: str) -> tuple[
     """
     names = [str(name) for name in (given if isinstance(given, list) else [given])]
     if names == [HEADLINE]:
-        headline = configured(environment, options).get("headline_shift")
-        names = [headline] if headline else []
+        names = headline(environment, options)
     if names in ([], [shifts.NO_SHIFT], ["None"]):
         return ()
     found = tuple(_read(name, environment, options, key) for name in names)
@@ -220,6 +219,12 @@ def declared(given: Any, environment: str, options: Options, key: str) -> tuple[
     if len(set(labels)) < len(labels):
         raise BadInput(f"{key}={given}", "each shift once", "Leave one out.")
     return found
+
+
+def headline(environment: str, options: Options) -> list[str]:
+    """The shifts that an environment's robustness is told by: both sides of one parameter."""
+    named = configured(environment, options).get("headline_shift")
+    return [str(name) for name in (named if isinstance(named, list) else [named]) if name]
 
 
 def _read(name: str, environment: str, options: Options, key: str) -> Shift:

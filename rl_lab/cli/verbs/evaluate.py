@@ -14,8 +14,8 @@ interruption.
   evaluation=quick           a first look in seconds (default: standard)
   evaluation.episodes=50     episodes per policy
   evaluation.workers=2       processes (default: one per core)
-  shift=none                 no robustness; shift=NAME or shift=[A,B] for other shifts than the
-                             environment's headline: longer_pole, any/observation_noise, ...
+  shift=none                 no robustness; shift=NAME or shift=[A,B] for other shifts than both
+                             sides of the environment's headline: any/observation_noise, ...
   grid=[A,B]                 two shifts at once, every pair of magnitudes
   schedule=step              the shifts also while time goes on: step, ramp, cycle, random_walk;
                              schedule.start=100; schedule.clock=episodes: from one to the next

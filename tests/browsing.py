@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from fakes import linear_policy
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -19,6 +20,12 @@ STANDS = [[-0.1, -0.5, -3.0, -1.0], [0.1, 0.5, 3.0, 1.0]]
 FALLS = [[0.0, 0.0, -1.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
 LEANS = [[0.0, 0.0, -1.0, -0.2], [0.0, 0.0, 1.0, 0.2]]
 SEED = 2_000_000_003
+WIDTHS = (360, 768, 1440)
+HOSTILE = [
+    "</script><img src=x onerror=alert(1)>",
+    '=HYPERLINK("http://example.org","x")',
+    "\u202e\u05e9\u05dc\u05d5\u05dd" + "x" * 300,
+]
 
 
 @contextlib.contextmanager
@@ -59,8 +66,10 @@ class Visit:
     page: Page
     faults: list[str]
 
-    def number(self, script: str) -> float:
-        return float(self.page.evaluate(script))
+    def overflow(self) -> float:
+        """Pixels by which the page is wider than its window."""
+        root = "document.documentElement"
+        return float(self.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth"))
 
 
 def visit(browser: Browser, path: Path, width: int = 1440, **options: Any) -> Visit:
@@ -77,3 +86,12 @@ def visit(browser: Browser, path: Path, width: int = 1440, **options: Any) -> Vi
     page.on("request", asked)
     page.goto(path.as_uri())
     return Visit(page, faults)
+
+
+def serious_issues(page: Page) -> list[tuple[str, list[str]]]:
+    """What an accessibility checker finds serious or worse, with some of the places."""
+    return [
+        (one["id"], [node["html"][:150] for node in one["nodes"]][:3])
+        for one in Axe().run(page).response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]

@@ -65,8 +65,8 @@ def inference(evaluation: Evaluation) -> Table:
     columns.append(Column("episode", "its decisions", stored="s"))
     caption = "A decision is paid at every step"
     how = (
-        "training is the larger bill until a policy has decided so often as its column says that"
-        " it takes as long."
+        'the column "as training" counts the decisions after which deciding has taken as long'
+        " as learning did."
     )
     return table("inference", caption, columns, transposed(cells), how)
 

@@ -35,6 +35,7 @@ class Series:
         low: Lower ends of the band; NaN where there is none.
         high: Upper ends of the band; NaN where there is none.
         dots: Whether to mark each number.
+        joined: Whether a line joins them.
     """
 
     look: str
@@ -43,6 +44,7 @@ class Series:
     low: Sequence[float]
     high: Sequence[float]
     dots: bool = False
+    joined: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,9 +197,9 @@ def _series(series: Series, x: Scale, y: Scale) -> Markup:
     parts = [_band(series, xs, y, indices) for indices in bands if len(indices) > 1]
     for indices in stretches([math.isfinite(value) for value in series.y]):
         ys = [y(series.y[i]) for i in indices]
-        parts.append(
-            element("polyline", points=points([xs[i] for i in indices], ys), class_="line")
-        )
+        if series.joined:
+            corners = points([xs[i] for i in indices], ys)
+            parts.append(element("polyline", points=corners, class_="line"))
         if series.dots or len(indices) == 1:
             spots = zip((xs[i] for i in indices), ys, strict=True)
             parts += [element("circle", cx=a, cy=b, r=2.5, class_="dot") for a, b in spots]

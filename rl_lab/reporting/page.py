@@ -46,16 +46,16 @@ def write_report(evaluation_folder: Path) -> Path:
         Failed: The report cannot be written.
     """
     path = evaluation_folder / paths.REPORT
-    page = render(stored.load(evaluation_folder))
+    content = render(stored.load(evaluation_folder))
     # Names read from JSON may hold half a surrogate pair, which UTF-8 cannot.
-    files.write_bytes(path, page.encode("utf-8", errors="replace"))
+    files.write_bytes(path, content.encode("utf-8", errors="replace"))
     return path
 
 
 def render(evaluation: Evaluation) -> str:
     """The page as text."""
     name = evaluation.folder.resolve().name
-    return _page("report.html.jinja", {"name": name, **_content(evaluation)})
+    return page("report.html.jinja", {"name": name, **_content(evaluation)})
 
 
 def write_player(replays: Mapping[str, Any], title: str, path: Path) -> None:
@@ -69,11 +69,12 @@ def write_player(replays: Mapping[str, Any], title: str, path: Path) -> None:
     Raises:
         Failed: It cannot be written.
     """
-    page = _page("player.html.jinja", {"title": title, "replays": replays})
-    files.write_bytes(path, page.encode("utf-8", errors="replace"))
+    content = page("player.html.jinja", {"title": title, "replays": replays})
+    files.write_bytes(path, content.encode("utf-8", errors="replace"))
 
 
-def _page(template: str, content: Mapping[str, Any]) -> str:
+def page(template: str, content: Mapping[str, Any]) -> str:
+    """A template filled in, with our style, our scripts and the policy that allows only these."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -84,10 +85,10 @@ def _page(template: str, content: Mapping[str, Any]) -> str:
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "sort_keys": False}
     style = "".join(map(_own, _STYLES))
     script = "".join(map(_own, _SCRIPTS))
-    page = environment.get_template(template).render(
+    text = environment.get_template(template).render(
         style=Markup(style), script=Markup(script), policy=policy(style, script), **content
     )
-    return _CONTROL.sub("\ufffd", page)
+    return _CONTROL.sub("\ufffd", text)
 
 
 def _own(name: str) -> str:

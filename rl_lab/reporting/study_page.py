@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from rl_lab import files, paths
-from rl_lab.reporting import studies
-from rl_lab.reporting.page import policy
-from rl_lab.reporting.svg import Scale, domain, element, picture, points, tick_text
+from rl_lab.reporting import lines, studies, text
+from rl_lab.reporting.figures import Figure, Key, Panel, short
+from rl_lab.reporting.lines import Axes, Series
+from rl_lab.reporting.page import page
+from rl_lab.reporting.scatter import Point, front
+from rl_lab.reporting.svg import domain, element, picture
+from rl_lab.reporting.tables import Cell, Column, Table, number, numbers, table, transposed, words
 
-_HERE = Path(__file__).resolve().parent
-_SIZE, _LEFT, _BOTTOM = (640, 300), 70, 40
+_SIZE = (640, 300)
+_MOST_BARS, _BAR_PX = 12, 24
+_TRIAL, _BEST, _GIVEN_UP = "s0", "s1", "s2"
 Data = Mapping[str, Any]
 
 
@@ -27,33 +30,25 @@ def write(folder: Path) -> Path:
         BadInput: There is no `study.json`, or it is of another format.
         Failed: The page cannot be written.
     """
-    page = render(studies.load(folder))
     path = folder / "study.html"
-    files.write_bytes(path, page.encode("utf-8", errors="replace"))
+    files.write_bytes(path, render(studies.load(folder)).encode("utf-8", errors="replace"))
     return path
 
 
 def render(study: Data) -> str:
     """The page as text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    style = (_HERE / "report.css").read_text(encoding="utf-8")
     trials = sorted(study["trials"], key=lambda t: t["number"])
-    return environment.get_template("study.html.jinja").render(
-        style=Markup(style),
-        policy=policy(style, ""),
-        study=study,
-        counts=_counts(trials),
-        figures=[f for f in (_history(trials), _importance(study), _front(trials)) if f],
-        rows=_rows(trials),
-        report=_report(study),
-    )
-
-
-def _report(study: Data) -> str | None:
     winner = study.get("winner")
-    return f"{winner['evaluation']}/{paths.REPORT}" if winner else None
+    content = {
+        "study": study,
+        "counts": _counts(trials),
+        "winner": _winner(winner) if winner else None,
+        "report": f"{winner['evaluation']}/{paths.REPORT}" if winner else None,
+        "figures": [f for f in (_history(trials), _importance(study), _front(trials)) if f],
+        "trials": _trials(trials),
+        "failures": [(t["number"], str(t["error"])) for t in trials if t["error"]],
+    }
+    return page("study.html.jinja", content)
 
 
 def _counts(trials: Sequence[Data]) -> str:
@@ -64,150 +59,156 @@ def _counts(trials: Sequence[Data]) -> str:
     return f"{len(counted)} trials: {', '.join(parts) or 'none finished'}"
 
 
-def _rows(trials: Sequence[Data]) -> list[list[str]]:
+def _winner(winner: Data) -> Table:
+    columns = [Column("value of", kind="name"), Column("is", kind="text")]
+    rows = [[words(key), words(_short(value))] for key, value in winner["values"].items()]
+    how = "these are the overrides that make the winner out of the untuned training."
+    return table("winner", "What the winner was trained with", columns, rows, how)
+
+
+def _trials(trials: Sequence[Data]) -> Table:
     """The trials with a value, best first."""
-    found = [t for t in trials if t["objectives"] and t["state"] == "complete"]
+    found = _valued(trials)
     found.sort(key=lambda t: -t["objectives"][0])
-    return [
-        [
-            str(t["number"]),
-            " / ".join(f"{value:.5g}" for value in t["objectives"]),
-            ", ".join(f"{value:.5g}" for value in t["returns"] or []),
-            ", ".join(f"{k.removeprefix('agent.')}={_short(v)}" for k, v in t["values"].items()),
-        ]
-        for t in found
+    none = ["not an objective"] * len(found)
+    cells = [
+        [number(t["number"], str, "") for t in found],
+        numbers([t["objectives"][0] for t in found], none),
+        [words(", ".join(f"{value:.5g}" for value in t["returns"] or [])) for t in found],
+        [words(_values(t)) for t in found],
     ]
+    columns = [
+        Column("trial"),
+        Column("return", "what was searched for"),
+        Column("each seed", kind="text"),
+        Column("values", kind="text"),
+    ]
+    if any(len(t["objectives"]) > 1 for t in found):
+        cells.insert(2, [_time(t, why) for t, why in zip(found, none, strict=True)])
+        columns.insert(2, Column("decision", "p50", stored="µs"))
+    how = (
+        "the best stands first. Its return was picked as the highest of many, and so is too high;"
+        " only fresh seeds say how good it is."
+    )
+    made = table("trials", "Trials with a value", columns, transposed(cells), how)
+    return dataclasses.replace(made, empty="no trial has one")
+
+
+def _time(trial: Data, why: str) -> Cell:
+    rest = trial["objectives"][1:]
+    return number(rest[0] if rest else None, text.latency, why)
+
+
+def _values(trial: Data) -> str:
+    return ", ".join(f"{k.removeprefix('agent.')}={_short(v)}" for k, v in trial["values"].items())
+
+
+def _valued(trials: Sequence[Data]) -> list[Data]:
+    return [t for t in trials if t["objectives"] and t["state"] == "complete"]
 
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _axes(x: Scale, y: Scale, x_name: str, y_name: str) -> list[Markup]:
-    width, height = _SIZE
-    made = []
-    for tick in x.ticks():
-        made.append(
-            element("text", tick_text(tick), x=x(tick), y=height - 18, text_anchor="middle")
-        )
-    for tick in y.ticks():
-        line = {"x1": _LEFT, "x2": width - 10, "y1": y(tick), "y2": y(tick)}
-        made.append(element("line", stroke="var(--rule)", **line))
-        made.append(element("text", tick_text(tick), x=_LEFT - 8, y=y(tick) + 4, text_anchor="end"))
-    made.append(element("text", x_name, x=width - 10, y=height - 2, text_anchor="end"))
-    made.append(element("text", y_name, x=2, y=12))
-    return made
+def _series(look: str, points: Sequence[tuple[float, float]], joined: bool, dots: bool) -> Series:
+    nothing = [math.nan] * len(points)
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return Series(look, xs, ys, nothing, nothing, dots, joined)
 
 
-def _plane(xs: Sequence[float], ys: Sequence[float], log: bool = False) -> tuple[Scale, Scale]:
-    width, height = _SIZE
-    low, high = (min(xs) * 0.9, max(xs) * 1.1) if log else domain(xs)
-    x = Scale(low, high, _LEFT, width - 10, log=log)
-    return x, Scale(*domain(ys), height - _BOTTOM, 24)
+def _axes(series: Sequence[Series], x_label: str, y_label: str) -> Axes:
+    axes = lines.axes(series, x_label, y_label, _SIZE, 1.0)
+    return dataclasses.replace(axes, x=domain([x for one in series for x in one.x]))
 
 
-def _svg(title: str, text: str, key: str, *children: Markup) -> Markup:
-    box = f"0 0 {_SIZE[0]} {_SIZE[1]}"
-    style = {"font_size": "13", "fill": "var(--ink)", "width": "100%"}
-    return picture(title, text, *children, key=key, viewBox=box, **style)
-
-
-def _figure(title: str, how: str, drawing: Markup) -> dict[str, Any]:
-    return {"title": title, "how": how, "drawing": drawing}
-
-
-def _history(trials: Sequence[Data]) -> dict[str, Any] | None:
+def _history(trials: Sequence[Data]) -> Figure | None:
     """Each trial's return, and the best so far."""
-    found = [t for t in trials if t["objectives"] and t["state"] == "complete"]
+    found = [(t["number"], t["objectives"][0]) for t in _valued(trials)]
     if not found:
         return None
-    xs, ys = [t["number"] for t in found], [t["objectives"][0] for t in found]
-    given_up = [t for t in trials if t["state"] == "pruned" and t["checks"]]
-    x, y = _plane([t["number"] for t in trials], [*ys, *(t["checks"][-1][1] for t in given_up)])
-    tops = [max(ys[: i + 1]) for i in range(len(ys))]
-    steps = [(a, b) for i, a in enumerate(xs) for b in ([tops[i - 1]] if i else []) + [tops[i]]]
-    line = points([x(a) for a, _ in steps], [y(b) for _, b in steps])
-    dots = [
-        element("circle", cx=x(a), cy=y(b), r=4, fill="var(--s0)")
-        for a, b in zip(xs, ys, strict=True)
+    given_up = [
+        (t["number"], t["checks"][-1][1]) for t in trials if t["state"] == "pruned" and t["checks"]
     ]
-    hollow = [
-        element(
-            "circle",
-            cx=x(t["number"]),
-            cy=y(t["checks"][-1][1]),
-            r=3,
-            fill="none",
-            stroke="var(--muted)",
-        )
-        for t in given_up
+    tops = [max(y for _, y in found[: i + 1]) for i in range(len(found))]
+    steps = _stepped([(x, top) for (x, _), top in zip(found, tops, strict=True)])
+    series = [
+        _series(_BEST, steps, joined=True, dots=False),
+        *([_series(_GIVEN_UP, given_up, joined=False, dots=True)] if given_up else []),
+        _series(_TRIAL, found, joined=False, dots=True),
     ]
-    best = element("polyline", points=line, fill="none", stroke="var(--s1)", stroke_width=2)
-    text = f"The best of {len(found)} trials has {max(ys):.5g}."
-    drawing = _svg(
-        "History", text, "history", *_axes(x, y, "trial", "return"), best, *hollow, *dots
+    axes = _axes(series, "trial", "return")
+    whole = [tick for tick in axes.x_ticks if float(tick.at).is_integer()]
+    axes = dataclasses.replace(axes, x_ticks=whole)
+    said = f"The best of {len(found)} trials has {tops[-1]:.5g}."
+    keys = [Key(_TRIAL, "a trial"), Key(_BEST, "the best so far")]
+    if given_up:
+        keys.append(Key(_GIVEN_UP, "given up at that value"))
+    return Figure(
+        "History",
+        "dots are trials, the line is the best so far. These returns chose the winner, so its own"
+        " is too high: the comparison on fresh seeds is not.",
+        "aside",
+        [Panel("", lines.draw(series, axes, "History", said, "history"))],
+        keys=keys,
     )
-    how = (
-        "Dots are trials, hollow ones were given up at that value; the line is the best so far."
-        " These returns chose the winner, so its own is too high: the comparison below is not."
-    )
-    return _figure("History", how, drawing)
 
 
-def _importance(study: Data) -> dict[str, Any] | None:
+def _stepped(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same points with a corner before each."""
+    before = [points[0], *points]
+    return [c for (_, y), (x, new) in zip(before, points, strict=False) for c in ((x, y), (x, new))]
+
+
+def _importance(study: Data) -> Figure | None:
     shares = study.get("importance")
     if not shares:
         return None
     width, _ = _SIZE
-    names = sorted(shares, key=lambda name: -shares[name])[:12]
-    top, room = max(shares.values()) or 1.0, 24
+    names = sorted(shares, key=lambda name: -shares[name])[:_MOST_BARS]
+    top = max(shares.values()) or 1.0
     bars = []
-    for i, name in enumerate(names):
-        y, length = 20 + i * room, (width - 330) * shares[name] / top
-        bars.append(element("text", name, x=250, y=y + 12, text_anchor="end"))
-        bars.append(element("rect", x=260, y=y, width=float(length), height=16, fill="var(--s0)"))
+    for place, name in enumerate(names):
+        y, length = place * _BAR_PX, (width - 330) * shares[name] / top
+        label = name if len(name) <= 32 else name[:31] + "…"
+        bars.append(element("text", label, x=250, y=y + 12, text_anchor="end"))
+        bars.append(
+            element("rect", x=260, y=y, width=float(length), height=16, class_=f"bar {_TRIAL}")
+        )
         bars.append(element("text", f"{shares[name]:.2f}", x=float(268 + length), y=y + 12))
-    drawing = picture(
-        "Importance",
-        f"{names[0]} matters most.",
-        *bars,
-        key="importance",
-        viewBox=f"0 0 {width} {30 + len(names) * room}",
-        width="100%",
-        font_size="13",
-        fill="var(--ink)",
+    said = ", ".join(f"{short(name)} {shares[name]:.2f}" for name in names)
+    box = f"0 0 {width} {len(names) * _BAR_PX}"
+    drawing = picture("Importance", said, *bars, key="importance", class_="plot", viewBox=box)
+    how = (
+        "the longer a bar, the more of the return's variation among good trials that value"
+        " explains (PED-ANOVA)."
     )
-    how = "Share of the return's variation among good trials that each value explains (PED-ANOVA)."
-    return _figure("Importance", how, drawing)
+    return Figure("Importance", how, "single", [Panel("", drawing)])
 
 
-def _front(trials: Sequence[Data]) -> dict[str, Any] | None:
+def _front(trials: Sequence[Data]) -> Figure | None:
     """Reward against decision time, where both were objectives."""
-    found = [t for t in trials if t["objectives"] and len(t["objectives"]) == 2]
+    found = [
+        Point(str(t["number"]), _TRIAL, (time, time, time), (reward, reward, reward))
+        for t in _valued(trials)
+        if len(t["objectives"]) == 2
+        for reward, time in [t["objectives"]]
+    ]
     if not found:
         return None
-    pairs = [(t["objectives"][1], t["objectives"][0]) for t in found]
-    front = [p for p in pairs if not any(_beats(other, p) for other in pairs)]
-    x, y = _plane([p[0] for p in pairs], [p[1] for p in pairs])
-    dots = [
-        element(
-            "circle",
-            cx=x(a),
-            cy=y(b),
-            r=4,
-            fill="var(--s0)" if (a, b) in front else "none",
-            stroke="var(--s0)",
-        )
-        for a, b in pairs
+    placed = front(found)
+    best = sorted((p.x[0], p.y[0]) for p in placed if p.on_front)
+    series = [
+        _series(_BEST, _stepped(best), joined=True, dots=False),
+        _series(_TRIAL, [(p.x[0], p.y[0]) for p in placed], joined=False, dots=True),
     ]
-    line = points([x(a) for a, _ in sorted(front)], [y(b) for _, b in sorted(front)])
-    joined = element("polyline", points=line, fill="none", stroke="var(--s1)", stroke_width=2)
-    text = f"{len(front)} of {len(pairs)} trials are on the front."
-    axes = _axes(x, y, "decision time, microseconds", "return")
-    drawing = _svg("Reward against decision time", text, "front", *axes, joined, *dots)
-    how = "Up is more reward, left is faster. Filled: no other trial is better in both."
-    return _figure("Reward against decision time", how, drawing)
-
-
-def _beats(one: tuple[float, float], two: tuple[float, float]) -> bool:
-    return one != two and one[0] <= two[0] and one[1] >= two[1] and math.isfinite(one[1])
+    axes = _axes(series, "decision time, µs", "return")
+    said = f"{len(best)} of {len(found)} trials are on the front."
+    return Figure(
+        "Reward against decision time",
+        "up is more reward, left is faster. Trials on the stepped line are the Pareto front: no"
+        " other is both faster and better.",
+        "aside",
+        [Panel("", lines.draw(series, axes, "Reward against decision time", said, "front"))],
+        keys=[Key(_TRIAL, "a trial"), Key(_BEST, "the Pareto front")],
+    )

@@ -63,6 +63,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
     how: str = ""
+    empty: str = "the evaluation has no contestants"
 
 
 def table(

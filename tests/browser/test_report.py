@@ -13,17 +13,10 @@ import pytest
 from rl_lab.reporting import write_report
 
 pytest.importorskip("playwright", reason="`make test-browser` installs what drives a browser")
-from axe_playwright_python.sync_playwright import Axe
-from browsing import Visit, add_replays, chromium, visit
+from browsing import HOSTILE, WIDTHS, Visit, add_replays, chromium, serious_issues, visit
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
-WIDTHS = (360, 768, 1440)
-HOSTILE = [
-    "</script><img src=x onerror=alert(1)>",
-    '=HYPERLINK("http://example.org","x")',
-    "\u202e\u05e9\u05dc\u05d5\u05dd" + "x" * 300,
-]
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +41,7 @@ def test_it_loads_alone_and_fits(browser: Browser, report: Path, width: int, sch
     expect(seen.page.locator("h1")).to_have_text("demo")
     for summary in seen.page.locator("summary").all():
         summary.click()
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert seen.number(overflow) == 0
+    assert seen.overflow() == 0
     ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == (scheme == "dark")
     assert seen.faults == []
@@ -164,13 +156,7 @@ def test_axe_finds_nothing_serious(browser: Browser, report: Path, width: int, s
     seen = visit(browser, report, width, color_scheme=scheme, bypass_csp=True)
     for summary in seen.page.locator("summary").all():
         summary.click()
-    found = Axe().run(seen.page).response["violations"]
-    serious = [
-        (one["id"], [node["html"][:150] for node in one["nodes"]][:3])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert serious_issues(seen.page) == []
 
 
 @pytest.fixture(scope="module")
@@ -191,8 +177,7 @@ def test_hostile_names_stay_text(browser: Browser, hostile: Path, width: int) ->
     expect(seen.page.locator(".sentence")).to_have_text(HOSTILE[0])
     names = seen.page.locator(".clip .name").all_text_contents()
     assert HOSTILE[0] in names
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert seen.number(overflow) == 0
+    assert seen.overflow() == 0
     assert seen.faults == []
 
 
@@ -256,6 +241,5 @@ def test_any_number_of_contestants(browser: Browser, tmp_path: Path, count: int)
     folder = tmp_path / "outputs" / "evaluate" / "demo"
     fake.build(folder, fake.names(count), seeds=1 if count == 1 else 3)
     seen: Visit = visit(browser, write_report(folder), 768)
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert seen.number(overflow) == 0
+    assert seen.overflow() == 0
     assert seen.faults == []

@@ -61,7 +61,7 @@ def write(folder: Path, scores: Data, speed: Data | None) -> None:
         old.unlink()
     times = (speed or {}).get("contestants") or {}
     with EventWriter(folder) as events:
-        events.layout(LAYOUT)
+        events.layout(_layout(scores))
         for contestant in scores["contestants"]:
             _rewards(events, contestant)
             _times(events, contestant["name"], times.get(contestant["name"]) or {})
@@ -70,6 +70,20 @@ def write(folder: Path, scores: Data, speed: Data | None) -> None:
             _adaptation(events, contestant)
         _pictures(events, folder)
         events.text(tags.VERDICT, str(scores["verdict"]))
+
+
+def _layout(scores: Data) -> Layout:
+    """The charts that have something to show: those of adaptations where there are any."""
+    if any(contestant.get("adaptation") for contestant in scores["contestants"]):
+        return LAYOUT
+    return {
+        question: {title: chart for title, chart in charts.items() if not _adapts(chart[1])}
+        for question, charts in LAYOUT.items()
+    }
+
+
+def _adapts(patterns: Sequence[str]) -> bool:
+    return all(pattern.startswith(f"{tags.ADAPTATION}/") for pattern in patterns)
 
 
 def _rewards(events: EventWriter, contestant: Data) -> None:

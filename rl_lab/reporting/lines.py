@@ -202,7 +202,8 @@ def _series(series: Series, x: Scale, y: Scale) -> Markup:
             parts.append(element("polyline", points=corners, class_="line"))
         if series.dots or len(indices) == 1:
             spots = zip((xs[i] for i in indices), ys, strict=True)
-            parts += [element("circle", cx=a, cy=b, r=2.5, class_="dot") for a, b in spots]
+            radius = 2.5 if series.joined else 4.0
+            parts += [element("circle", cx=a, cy=b, r=radius, class_="dot") for a, b in spots]
     return group(parts, class_=series.look)
 
 

@@ -183,7 +183,7 @@ def _importance(study: Data) -> Figure | None:
         "the longer a bar, the more of the return's variation among good trials that value"
         " explains (PED-ANOVA)."
     )
-    return Figure("Importance", how, "single", [Panel("", drawing)])
+    return Figure("Importance", how, "aside", [Panel("", drawing)])
 
 
 def _front(trials: Sequence[Data]) -> Figure | None:

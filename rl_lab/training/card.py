@@ -40,10 +40,16 @@ def write(plan: RunPlan, status: str, facts: Mapping[str, Any], error: str | Non
 def hyperparameters(plan: RunPlan) -> dict[str, str | bool | int | float]:
     """What a person would compare runs by."""
     agent = {
-        k: v for k, v in plan.config["agent"].items() if k not in ("_target_", "action_spaces")
+        k: v
+        for k, v in plan.config["agent"].items()
+        if k not in ("_target_", "action_spaces", "name")
     }
+    if "algorithm" in agent:
+        # The table's narrow columns show the beginning, where a dotted path says least.
+        agent["algorithm"] = str(agent["algorithm"]).rpartition(".")[2]
     chosen = {"agent": agent, "training": dataclasses.asdict(plan.training), "seed": plan.seed}
-    return _flat({"env": plan.environment.id, **chosen})
+    # In the order of names "agent" is the first, and the first five are shown at once.
+    return {"agent": plan.agent, **_flat({"env": plan.environment.id, **chosen})}
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str | bool | int | float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from boards import table_of
+from boards import experiment_of, table_of
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -210,6 +210,10 @@ def test_each_row_of_hyperparameters_has_its_final_scores(lab: Path) -> None:
     found = sorted((r["evaluation/mean_return"], r["evaluation/robustness_area"]) for r in rows)
     assert np.allclose(found, expected)
     assert all("selection/mean_return" in row for row in rows)
+    experiment, _ = experiment_of(lab / "outputs")
+    first = min(experiment.hparam_infos, key=lambda info: info.name)
+    assert first.name == "agent"
+    assert {value.string_value for value in first.domain_discrete.values} >= {"dqn", "ppo"}
 
 
 def test_the_layout_puts_the_three_questions_first(lab: Path) -> None:
@@ -224,6 +228,8 @@ def test_the_layout_puts_the_three_questions_first(lab: Path) -> None:
     for title in ("evaluation: mean return", "one decision, microseconds"):
         (chart,) = [chart for chart in charts if chart.title == title]
         assert [tag for tag in tags if re.search(chart.multiline.tag[0], tag)]
+    titles = {chart.title for chart in charts}
+    assert not [title for title in titles if title.startswith(("adaptation", "forgetting"))]
     names = [f"episode/{name}" for name in ("dqn", "ppo")]
     assert sorted(read.Tags()["images"]) == names
     picture = read.Images(names[0])[0]

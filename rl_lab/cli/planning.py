@@ -29,7 +29,7 @@ class Planned:
     """One run as asked for.
 
     Attributes:
-        words: The overrides that name it.
+        words: The overrides that name it, as they were given.
         plan: What they mean.
         agent: The agent's configuration.
     """
@@ -66,13 +66,12 @@ class Planner:
         Raises:
             BadInput: Anything about them is wrong.
         """
-        command = shlex.join(["rl-lab", "train", *words])
-        words = self._readable(words)
+        given, words = words, self._readable(words)
         data = self._composer.compose(words)
         if tuned := _tuned_of_twin(words, data, self._options):
             words = [*words, tuned]
             data = self._composer.compose(words)
-        return self._planned(words, data, command)
+        return self._planned(given, words, data)
 
     def _readable(self, words: Sequence[str]) -> list[str]:
         _require_tuned_file(words, self._options)
@@ -84,7 +83,9 @@ class Planner:
         datas = [self._composer.compose(self._readable(words)) for words in (one, two)]
         return {**datas[0], "seed": None} == {**datas[1], "seed": None}
 
-    def _planned(self, words: Sequence[str], data: Mapping[str, Any], command: str) -> Planned:
+    def _planned(
+        self, given: Sequence[str], words: Sequence[str], data: Mapping[str, Any]
+    ) -> Planned:
         recipe, anchors, imports = environment(data["env"])
         world = _world(data["training"], recipe, self._options)
         training = _training(data["training"])
@@ -118,12 +119,12 @@ class Planner:
             config_text=config.to_yaml(resolved),
             tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
             threads=threads,
-            command=command,
+            command=shlex.join(["rl-lab", "train", *given]),
             snapshots=typed.value(data["snapshots"], bool, "snapshots"),
             callbacks=callbacks,
             monitoring=monitoring(data["monitoring"]),
         )
-        return Planned(tuple(words), run, agent)
+        return Planned(tuple(given), run, agent)
 
     def _require_legal(
         self,

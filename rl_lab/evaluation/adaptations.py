@@ -10,7 +10,8 @@ from typing import Any
 from rl_lab import adaptations, frozen_policy, paths, runs, shifts
 from rl_lab.adaptations import CONTINUED, SnapshotName
 from rl_lab.errors import BadInput
-from rl_lab.evaluation.plan import Entrant, Failure, Task, blocks
+from rl_lab.evaluation.facing import blocks
+from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.shifts import Context
 
 _BLOCK = 20

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl_lab import files, frozen_policy, paths, provenance, seeding
 from rl_lab.errors import BadInput
+from rl_lab.evaluation import facing
 from rl_lab.frozen_policy import Card
 from rl_lab.shifts import NOMINAL, Context
 
@@ -85,18 +87,12 @@ def entrants(folders: Sequence[Path]) -> tuple[list[Entrant], list[Failure]]:
 
 def _read_cards(folders: Sequence[Path]) -> tuple[list[tuple[Path, Card]], list[Failure]]:
     cards, damaged = [], []
-    # All cards are kept: looking for garbage among thousands of them would take a second.
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with _without_collector():
         for folder in folders:
             try:
                 cards.append((folder, frozen_policy.read_card(folder)))
             except BadInput as error:
                 damaged.append(Failure(str(folder), -1, str(error)))
-    finally:
-        if collects:
-            gc.enable()
     return cards, damaged
 
 
@@ -183,24 +179,31 @@ def tasks(
         own: The same for one policy alone, by contestant and training seed.
         block: Episodes that a worker is handed at a time.
     """
+    alone = {
+        i: mine
+        for i, e in enumerate(contestants)
+        if (mine := (own or {}).get((e.contestant, e.training_seed)))
+    }
     everywhere = [(NOMINAL, evaluation_seeds), *contexts]
-    seeds_of: dict[tuple[str, float, str], tuple[Context, dict[int, dict[int, None]]]] = {}
-    for i, entrant in enumerate(contestants):
-        alone = (own or {}).get((entrant.contestant, entrant.training_seed), ())
-        for context, seeds in [*everywhere, *alone]:
-            _, by_entrant = seeds_of.setdefault(context.key, (context, {}))
-            by_entrant.setdefault(i, {}).update(dict.fromkeys(seeds))
-    return [
-        Task(entrant.contestant, entrant.training_seed, entrant.folder, context, tuple(block_of))
-        for context, by_entrant in seeds_of.values()
-        for entrant, seeds in ((contestants[i], list(found)) for i, found in by_entrant.items())
-        for block_of in blocks(seeds, block)
-    ]
+    with _without_collector():
+        return [
+            Task(who.contestant, who.training_seed, who.folder, context, piece)
+            for context, i, some in facing.pieces(len(contestants), everywhere, alone, block)
+            for who in (contestants[i],)
+            for piece in some
+        ]
 
 
-def blocks(seeds: Sequence[int], size: int) -> Iterable[Sequence[int]]:
-    """Seeds in pieces of a size, the last one shorter where they do not divide."""
-    return (seeds[i : i + size] for i in range(0, len(seeds), size))
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Make what is kept: looking for garbage among hundreds of thousands takes seconds."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def worlds(work: Iterable[Task]) -> list[Context]:
@@ -226,14 +229,17 @@ def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant], step_limit
     versions of what simulates and decides.
     """
     hashes = {(e.contestant, e.training_seed): e.card.onnx_sha256 for e in contestants}
-    contexts: dict[tuple[str, int], list[Any]] = {}
-    for t in work:
-        faced = (id(t.context), t.evaluation_seeds)
-        contexts.setdefault((t.contestant, t.training_seed), []).append(faced)
+    contexts: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    objects: dict[int, Any] = {}
+    with _without_collector():
+        for t in work:
+            objects[one := id(t.context)] = t.context
+            objects[two := id(t.evaluation_seeds)] = t.evaluation_seeds
+            contexts.setdefault((t.contestant, t.training_seed), []).append((one, two))
     # Thousands of policies face the same contexts; those are turned into text once.
-    plain = {key: c.to_data() for key, c in {id(t.context): t.context for t in work}.items()}
+    plain = {key: c.to_data() for key, c in objects.items() if isinstance(c, Context)}
     texts = {
-        faced: files.canonical_hash([[plain[key], seeds] for key, seeds in faced])
+        faced: files.canonical_hash([[plain[key], objects[seeds]] for key, seeds in faced])
         for faced in set(map(tuple, contexts.values()))
     }
     data = [[*who, hashes[who], texts[tuple(faced)]] for who, faced in contexts.items()]

@@ -54,6 +54,21 @@ def one_at_a_time(combinations: list[list[str]]) -> list[tuple[Path, int, int]]:
     return [(p.folder, p.threads, p.training.steps) for p in plans]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["env=Taxi-v4", "agent=dqn"],  # an environment without a file of its own
+        ["env=Taxi-v4", "agent=dqn", "env.kwargs.is_rainy=true"],
+        ["env=CartPole-v1", "agent=fast_ppo"],  # takes the tuned settings of its twin
+    ],
+    ids=" ".join,
+)
+def test_a_job_is_the_run_that_was_planned(words: list[str]) -> None:
+    (job,) = sweeping.plan([words], Options()).jobs
+    assert planning.plan(job.words[1:], Options()).plan.folder == job.folder
+    assert list(job.words[1:]) == words
+
+
 def test_many_seeds_are_the_runs_that_each_command_names() -> None:
     words = ["agent=ppo,dqn", "seed=range(4)", "training.steps=70"]
     combinations = config.expand(words, multirun=True)

@@ -88,7 +88,7 @@ def test_two_of_four_workers_are_killed_and_no_trial_is_lost(server: str, tmp_pa
     with held(tmp_path):
         search = start(words, tmp_path)
         beats = "outputs/tune/*/*/train/*/*/seed_0/progress.json"
-        wait_until(lambda: len(list(tmp_path.glob(beats))) == 4)
+        wait_until(lambda: search.poll() is not None or len(list(tmp_path.glob(beats))) == 4)
         found = workers(search.pid)
         assert len(found) == 4
         assert SECRET not in " ".join(found.values())

@@ -18,6 +18,7 @@ pytest.importorskip("ray", reason="needs the extra `ray`")
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
 RAY = str(Path(sys.executable).with_name("ray"))
 PORT = 6_401
+HEAD = ("--head", "--include-dashboard=false")
 # Two addresses on a wire of their own, or one address that both nodes share.
 NAMES, WIRE = ("rl-lab-head", "rl-lab-node"), ("10.77.0.1", "10.77.0.2")
 
@@ -46,7 +47,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]
     if wired:
         lay_wire()
     try:
-        for k, words in enumerate((["--head", f"--port={PORT}"], [f"--address={made.address}"])):
+        for k, words in enumerate(([*HEAD, f"--port={PORT}"], [f"--address={made.address}"])):
             made.nodes.append(node(tmp_path, [*insides[k]], addresses[k], words))
             wait_until(lambda: answers(made), 0.5)
         wait_until(lambda: "2.0 CPU" in status(made), 1.0)
@@ -83,7 +84,7 @@ def node(
     folder: Path, inside: Sequence[str], address: str, words: Sequence[str]
 ) -> subprocess.Popen[bytes]:
     """A node; all that runs on it descends from this process."""
-    common = ["--num-cpus=1", "--block", "--disable-usage-stats", "--include-dashboard=false"]
+    common = ["--num-cpus=1", "--block", "--disable-usage-stats"]
     common += [f"--node-ip-address={address}", "--object-store-memory=100000000"]
     log = (folder / f"node{len(list(folder.glob('node*')))}.log").open("wb")
     return subprocess.Popen(
@@ -97,6 +98,7 @@ def node(
 
 def answers(cluster: Cluster) -> bool:
     """Whether the head listens; on another network only a process over there can tell."""
+    assert all(process.poll() is None for process in cluster.nodes), "a node ended: see its log"
     host, _, port = cluster.address.partition(":")
     if cluster.inside:
         code = f"import socket; socket.create_connection(({host!r}, {port}), 1)"
@@ -110,6 +112,7 @@ def answers(cluster: Cluster) -> bool:
 
 
 def status(cluster: Cluster) -> str:
+    assert all(process.poll() is None for process in cluster.nodes), "a node ended: see its log"
     command = [*cluster.inside, RAY, "status", "--address", cluster.address]
     return subprocess.run(command, capture_output=True, text=True).stdout
 

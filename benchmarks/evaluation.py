@@ -121,7 +121,9 @@ def scaling(folder: Path) -> None:
     frozen_policy.save(policy, folder)
     entrant = plan.Entrant("ppo", 0, folder, policy.card, None)
     tasks = plan.tasks([entrant], range(2_000))
-    engine = workers.Engine(reuse=True, step_limit=1000, step_timeout_s=60.0, imports=())
+    engine = workers.Engine(
+        reuse=True, step_limit=1000, step_timeout_s=60.0, imports=(), live=workers.live
+    )
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(3):
         for count, found in rates.items():

@@ -78,7 +78,9 @@ def seconds(
     """Wall time of one evaluation."""
     settings = runner.Settings(1, 1_000, 60.0, ())
     start = time.perf_counter()
-    runner.run(plan.tasks(who, nominal, contexts), who, folder, settings)
+    _, failures = runner.run(plan.tasks(who, nominal, contexts), who, folder, settings)
+    if failures:
+        raise SystemExit(f"{len(failures)} policies failed: {failures[0]}")
     return time.perf_counter() - start
 
 

@@ -70,50 +70,69 @@ def disturbed(env: Env, dial: Dial, settings: dict[str, Any]) -> Env:
 def observation_noise(env: Env, dial: Dial) -> Env:
     """Gaussian noise, its deviation in those of the observation; another state where discrete."""
 
-    def change(observation: Any, scale: Any, space: spaces.Space[Any]) -> Any:
+    def noisy(space: spaces.Box | spaces.Discrete) -> Change:
         if isinstance(space, spaces.Discrete):
-            other = dial.draws.random() < dial.value
-            return np.int64(dial.draws.integers(space.n)) if other else observation
-        noise = dial.draws.standard_normal(space.shape)
-        return _fit(observation + dial.value * scale * noise, space)
+            return lambda state, scale: _other(state, space, dial)
+        shape, fit = space.shape, _fitting(space)
 
-    return _transformed(env, dial, change)
+        def change(observation: Any, scale: Any) -> Any:
+            noise = dial.draws.standard_normal(shape)
+            noise *= dial.value * scale
+            return fit(noise + observation)
+
+        return change
+
+    return _transformed(env, dial, noisy)
 
 
 def observation_bias(env: Env, dial: Dial) -> Env:
     """Every number reads too high, by so many of its deviations."""
 
-    def change(observation: Any, scale: Any, space: spaces.Space[Any]) -> Any:
-        if not isinstance(space, spaces.Box):
+    def biased(space: spaces.Box | spaces.Discrete) -> Change:
+        if isinstance(space, spaces.Discrete):
             raise BadInput(f"a biased sensor of {space}", "observations that are numbers (Box)")
-        return _fit(observation + dial.value * scale, space)
+        fit = _fitting(space)
+        return lambda observation, scale: fit(observation + dial.value * scale)
 
-    return _transformed(env, dial, change)
+    return _transformed(env, dial, biased)
 
 
-def _transformed(env: Env, dial: Dial, change: Callable[..., Any]) -> Env:
+# An observation and what its numbers vary by, to what is seen instead.
+Change = Callable[[Any, Any], Any]
+ChangeOf = Callable[[spaces.Box | spaces.Discrete], Change]
+
+
+def _transformed(env: Env, dial: Dial, change_of: ChangeOf) -> Env:
+    # Made once for the space: what is decided in every step costs more than the noise itself.
+    change = _mapped(change_of, env.observation_space)
+
     def observe(observation: Any) -> Any:
-        if dial.value == 0.0:
-            return observation
-        return _mapped(change, observation, dial.scale, env.observation_space)
+        return observation if dial.value == 0.0 else change(observation, dial.scale)
 
     return TransformObservation(env, observe, None)
 
 
-def _mapped(change: Callable[..., Any], observation: Any, scale: Any, space: Any) -> Any:
+def _mapped(change_of: ChangeOf, space: spaces.Space[Any]) -> Change:
     if isinstance(space, spaces.Dict):
-        parts = space.spaces
-        return {k: _mapped(change, observation[k], scale[k], s) for k, s in parts.items()}
+        parts = {key: _mapped(change_of, part) for key, part in space.spaces.items()}
+        return lambda seen, scale: {k: change(seen[k], scale[k]) for k, change in parts.items()}
     if isinstance(space, spaces.Box | spaces.Discrete):
-        return change(observation, scale, space)
+        return change_of(space)
     raise BadInput(f"a disturbed observation of {space}", "Box, Discrete, or a Dict of them")
 
 
-def _fit(values: np.ndarray, space: spaces.Space[Any]) -> np.ndarray:
-    """In the type of the space; whole numbers rounded and kept within it."""
-    if space.dtype is not None and space.dtype.kind in "iu":
-        values = np.clip(np.rint(values), space.low, space.high)  # type: ignore[attr-defined]
-    return values.astype(space.dtype)
+def _other(state: Any, space: spaces.Discrete, dial: Dial) -> Any:
+    """A state (or action) drawn uniformly, with the dial's probability."""
+    drawn = dial.draws.random() < dial.value
+    return np.int64(dial.draws.integers(space.n)) if drawn else state
+
+
+def _fitting(space: spaces.Box) -> Callable[[np.ndarray], np.ndarray]:
+    """Into the type of the space; whole numbers rounded and kept within it."""
+    dtype, low, high = space.dtype, space.low, space.high
+    if dtype.kind in "iu":
+        return lambda values: np.clip(np.rint(values), low, high).astype(dtype)
+    return lambda values: values.astype(dtype)
 
 
 class ObservationFault(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -202,8 +221,7 @@ def action_noise(env: Env, dial: Dial) -> Env:
         if dial.value == 0.0:
             return action
         if isinstance(space, spaces.Discrete):
-            other = dial.draws.random() < dial.value
-            return np.int64(dial.draws.integers(space.n)) if other else action
+            return _other(action, space, dial)
         noise = dial.draws.standard_normal(space.shape)
         half = (space.high - space.low) / 2
         return _clipped(action + dial.value * half * noise, space)

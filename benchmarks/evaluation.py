@@ -18,6 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 warnings.filterwarnings("ignore")
 
 import gymnasium
+import numpy as np
 import torch
 from rl_lab_agents import sb3
 from stable_baselines3.common.env_util import make_vec_env
@@ -30,7 +31,7 @@ from rl_lab.evaluation import plan, workers
 
 ROUNDS = 5
 STEPS = 4_000
-CASES = (
+CASES: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("CartPole-v1", "stable_baselines3.PPO", {}),
     ("LunarLander-v3", "stable_baselines3.PPO", {}),
     ("HalfCheetah-v5", "stable_baselines3.SAC", {"buffer_size": 1000}),
@@ -78,8 +79,8 @@ def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
         return episodes.run_episode(env, policy, seed, 1000).length
 
     def theirs(seed: int) -> int:
-        lengths = evaluate_policy(agent._model, vec, 1, return_episode_rewards=True)[1]
-        return int(sum(lengths))
+        _, lengths = evaluate_policy(agent._model, vec, 1, return_episode_rewards=True)
+        return int(np.sum(lengths))
 
     def alone(seed: int) -> int:
         bare.reset(seed=seed)
@@ -89,7 +90,7 @@ def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
                 break
         return step + 1
 
-    rates = {name: [] for name in ("ours", "evaluate_policy", "bare")}
+    rates: dict[str, list[float]] = {name: [] for name in ("ours", "evaluate_policy", "bare")}
     for _ in range(ROUNDS):
         for name, run in (("ours", ours), ("evaluate_policy", theirs), ("bare", alone)):
             rates[name].append(rate(run))

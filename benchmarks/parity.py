@@ -1,7 +1,8 @@
 """Whether the fast agents learn as well as their twins: ten seeds each, frozen, on the same seeds.
 
-Every step is an ordinary rl-lab command; interrupted, the same command goes on. The difference is
-that of the evaluation runner: paired over evaluation seeds, with its interval.
+`benchmarks/parity.py [ENVIRONMENT ...]`: every step is an ordinary rl-lab command; interrupted, the
+same command goes on. Runs lie beside those of `make results`, which takes its first five seeds from
+them. The difference is the evaluation runner's: on the same evaluation seeds, with its interval.
 """
 
 from __future__ import annotations
@@ -12,11 +13,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-OUTPUT = Path("outputs/parity")
+from rl_lab.cli import planning
+from rl_lab.cli.options import Options
+
+OUTPUT = Path("outputs/results")
 PAIRS = (
     ("CartPole-v1", "ppo"),
-    ("Pendulum-v1", "ppo"),
+    ("CartPole-v1", "a2c"),
+    ("CartPole-v1", "dqn"),
     ("Acrobot-v1", "a2c"),
+    ("Pendulum-v1", "ppo"),
+    ("Pendulum-v1", "sac"),
     ("LunarLander-v3", "ppo"),
 )
 
@@ -38,24 +45,26 @@ def difference(contestants: list[dict[str, Any]]) -> tuple[float, float, float]:
     return -estimate, -high, -low
 
 
+def recipe(environment: str, agent: str) -> Path:
+    """The folder of an agent's seeds."""
+    words = [f"env={environment}", f"agent={agent}", f"output={OUTPUT}"]
+    return planning.plan(words, Options()).plan.folder.parent
+
+
 def line(environment: str, agent: str) -> str:
     """Train and evaluate one pair; its line of the table."""
-    output = f"output={OUTPUT}"
-    seeds = f"seed={','.join(map(str, range(10)))}"
-    agents = f"agent={agent},fast_{agent}"
+    agents, seeds = (agent, f"fast_{agent}"), ",".join(map(str, range(10)))
     lab(
-        "train",
-        "-m",
-        f"env={environment}",
-        agents,
-        seeds,
-        "training.selection_every_steps=0",
-        output,
-    )
-    runs = f"runs={OUTPUT / 'train' / environment}"
-    more = ("evaluation=quick", "evaluation.episodes=100", "shift=none")
-    lab("evaluate", runs, f"name={environment}", *more, output)
-    scores = json.loads((OUTPUT / "evaluate" / environment / "scores.json").read_text())
+        "train", "-m", f"env={environment}", f"agent={','.join(agents)}", f"seed={seeds}",
+        f"output={OUTPUT}",
+    )  # fmt: skip
+    name = f"parity-{environment}-{agent}"
+    runs = ",".join(str(recipe(environment, a)) for a in agents)
+    lab(
+        "evaluate", f"runs=[{runs}]", f"name={name}", "evaluation=quick", "shift=none",
+        "evaluation.episodes=100", f"output={OUTPUT}",
+    )  # fmt: skip
+    scores = json.loads((OUTPUT / "evaluate" / name / "scores.json").read_text())
     by_agent = {c["agent"]: c for c in scores["contestants"]}
     means = [by_agent[a]["reward"]["mean"]["estimate"] for a in (agent, f"fast_{agent}")]
     times = [by_agent[a]["training"]["seconds"] for a in (agent, f"fast_{agent}")]

@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[box2d,mujoco,video,figures,fast,tune,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[box2d,mujoco,video,figures,fast,envpool,tune,dev]"
 	touch $(STAMP)
 
 # The lab's main job on real input: train, freeze, evaluate, compare.

@@ -31,7 +31,8 @@ class Training:
             None is none.
         log_every_steps: Steps between two log points; None is the algorithm's own rhythm, 0 never.
         vectorization: How environments are stepped side by side: `sync` in this process,
-            `subprocess` in one each, `native` as one vector environment, or a dotted path.
+            `subprocess` in one each, `native` as one vector environment, `envpool` as EnvPool's,
+            or a dotted path.
         wrappers: Wrappers for learning alone, outside of what records returns, innermost first.
         warm_start: A complete run of whose weights and normaliser this one starts; None is none.
         log_episodes: Whether each training episode's return and length are logged, unsmoothed.

@@ -20,6 +20,7 @@ _PACKAGES = (
     "sb3_contrib",
     "torch",
     "mujoco",
+    "envpool",
     "box2d",
 )
 

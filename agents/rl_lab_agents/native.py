@@ -12,8 +12,10 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_lab.errors import BadInput, EnvironmentFault
+from rl_lab.states.strategies import Unkept
 
-_HARMLESS = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
+# Their work is done by the vector environment, or not needed.
+_HARMLESS = (OrderEnforcing, PassiveEnvChecker, TimeLimit, Unkept)
 
 
 class NativeVecEnv(VecEnv):
@@ -25,8 +27,9 @@ class NativeVecEnv(VecEnv):
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], name: str) -> None:
-        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        # The library's constructor asks for the environment's attributes.
         self._env, self._name = env, name
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
@@ -40,15 +43,10 @@ class NativeVecEnv(VecEnv):
         Raises:
             BadInput: There is none, it resets too late, or the environment is wrapped.
         """
-        spec = env.unwrapped.spec
-        name = spec.id if spec else type(env.unwrapped).__name__
-        if spec is None or spec.vector_entry_point is None:
-            raise _unsuited(f"{name} has no native vector environment")
-        layer = env
-        while isinstance(layer, gymnasium.Wrapper):
-            if not isinstance(layer, _HARMLESS):
-                raise _unsuited(f"{name} is wrapped in {type(layer).__name__}, for one environment")
-            layer = layer.env
+        spec = bare_spec(env, "native")
+        name = spec.id
+        if spec.vector_entry_point is None:
+            raise unsuited(f"{name} has no native vector environment", "native")
         limit = env.spec.max_episode_steps if env.spec else None
         made = gymnasium.make_vec(
             spec.id,
@@ -60,7 +58,7 @@ class NativeVecEnv(VecEnv):
         if native._mode is AutoresetMode.NEXT_STEP:
             made.close()
             # Its step after an episode's end is no transition, and the library would learn it.
-            raise _unsuited(f"{name} resets one step after an episode's end")
+            raise unsuited(f"{name} resets one step after an episode's end", "native")
         return native
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
@@ -150,13 +148,38 @@ class NativeVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-def _unsuited(what: str) -> BadInput:
+def bare_spec(env: gymnasium.Env[Any, Any], way: str) -> Any:
+    """What an environment was registered as, if nothing around it concerns a single one.
+
+    Raises:
+        BadInput: It is not registered, or wrapped.
+    """
+    spec = env.unwrapped.spec
+    if spec is None:
+        raise unsuited(f"{type(env.unwrapped).__name__} is not registered", way)
+    layer = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if not isinstance(layer, _HARMLESS):
+            what = f"{spec.id} is wrapped in {type(layer).__name__}, for one environment"
+            raise unsuited(what, way)
+        layer = layer.env
+    return spec
+
+
+def unsuited(what: str, way: str) -> BadInput:
+    """The refusal of an environment that cannot be stepped in this way."""
     return BadInput(
-        f"training.vectorization=native: {what}",
-        "an environment registered with a vector_entry_point whose autoreset_mode is SAME_STEP or "
-        "DISABLED, without wrappers",
+        f"training.vectorization={way}: {what}",
+        f"{WAYS[way]}, without wrappers",
         "Use training.vectorization=sync or subprocess.",
     )
+
+
+WAYS = {
+    "native": "an environment registered with a vector_entry_point whose autoreset_mode is "
+    "SAME_STEP or DISABLED",
+    "envpool": "an environment that EnvPool has, as it is registered",
+}
 
 
 def _row(observations: Any, i: int) -> Any:

@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 from rl_lab.agent import Training
 from rl_lab.environments import CheckedEnv, applied
 from rl_lab.errors import BadInput, closest
-from rl_lab_agents import naming
+from rl_lab_agents import naming, pooled
 from rl_lab_agents.lean_vec_env import LeanVecEnv
 from rl_lab_agents.native import NativeVecEnv
 from rl_lab_agents.processes import ProcessVecEnv
@@ -47,14 +47,14 @@ def vectorized(make_env: MakeEnv, training: Training, gamma: float) -> VecEnv:
 
 def _innermost(make_env: MakeEnv, training: Training) -> VecEnv:
     name = training.vectorization
-    if name == "native":
-        return _native(make_env, training)
+    if name in _AT_ONCE:
+        return _at_once(make_env, training)
     kinds: dict[str, Any] = {"sync": LeanVecEnv, "subprocess": ProcessVecEnv}
     if "." not in name and name not in kinds:
         raise BadInput(
             f"training.vectorization={name}",
-            f"{', '.join(kinds)}, native, or the dotted path of a class like DummyVecEnv",
-            closest(name, [*kinds, "native"]),
+            f"{', '.join((*kinds, *_AT_ONCE))}, or the dotted path of a class like DummyVecEnv",
+            closest(name, [*kinds, *_AT_ONCE]),
         )
     kind = naming.resolve(name) if "." in name else kinds[name]
     env: VecEnv = kind([functools.partial(watched, make_env, training)] * training.n_envs)
@@ -81,14 +81,21 @@ def watched(make_env: MakeEnv, training: Training) -> gymnasium.Env[Any, Any]:
     return env
 
 
-def _native(make_env: MakeEnv, training: Training) -> VecEnv:
+def _at_once(make_env: MakeEnv, training: Training) -> VecEnv:
     if training.wrappers:
         raise BadInput(
-            "training.wrappers with training.vectorization=native",
+            f"training.wrappers with training.vectorization={training.vectorization}",
             "none: they wrap single environments",
         )
     env = make_env()
     try:
-        return NativeVecEnv.like(env, training.n_envs)
+        return _AT_ONCE[training.vectorization](env, training.n_envs)
     finally:
         env.close()
+
+
+# Ways that step all copies in one call.
+_AT_ONCE: dict[str, Callable[[gymnasium.Env[Any, Any], int], VecEnv]] = {
+    "native": NativeVecEnv.like,
+    "envpool": pooled.like,
+}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
+import warnings
 from typing import Any
 
 import fakes
@@ -34,11 +36,11 @@ def training(way: str, n_envs: int = 2, *wrappers: Any) -> Training:
     return Training(0, n_envs, True, True, 1, 0, 0, None, None, False, way, wrappers, None)
 
 
-def weights(environment: str, way: str) -> dict[str, np.ndarray]:
+def weights(
+    environment: str, way: str, algorithm: str = "stable_baselines3.A2C"
+) -> dict[str, np.ndarray]:
     make = functools.partial(gymnasium.make, environment)
-    agent = sb3.make(
-        make, training(way), 5, algorithm="stable_baselines3.A2C", policy="MlpPolicy", n_steps=8
-    )
+    agent = sb3.make(make, training(way), 5, algorithm=algorithm, policy="MlpPolicy", n_steps=8)
     agent.learn(160, Quiet())
     found = {k: v.numpy().copy() for k, v in agent._model.policy.state_dict().items()}
     episodes = [(e["r"], e["l"]) for e in agent._model.ep_info_buffer]
@@ -62,6 +64,54 @@ def test_a_native_environment_trains_the_same_weights(mode: str) -> None:
     assert_same(weights(name, "sync"), weights(name, "native"))
 
 
+@pytest.mark.parametrize("mode", ["SAME_STEP", "DISABLED"])
+def test_a_fast_agent_trains_the_same_weights_in_a_native_environment(mode: str) -> None:
+    name, kind = f"FakeNative{mode}-v0", "rl_lab_agents.fast.a2c.FastA2C"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is covered
+        assert_same(weights(name, "sync", kind), weights(name, "native", kind))
+
+
+@pytest.mark.filterwarnings("ignore:training.vectorization=envpool")
+def test_envpool_moves_as_gymnasium_does() -> None:
+    make = functools.partial(gymnasium.make, "Pendulum-v1")
+    plain = {"normalize_observation": False, "normalize_reward": False}
+    way = dataclasses.replace(training("envpool", 3), **plain)
+    pool, env = vectorizing.vectorized(make, way, 0.9), make()
+    pool.seed(5)
+    seen = pool.reset()
+    assert len(np.unique(seen, axis=0)) == 3
+    env.reset(seed=0)
+    env.unwrapped.state = np.array([np.arctan2(seen[1, 1], seen[1, 0]), seen[1, 2]])
+    for step in range(200):
+        action = np.float32([np.sin(step)])
+        there, reward, dones, infos = pool.step(np.tile(action, (3, 1)))
+        here, expected, _, truncated, _ = env.step(action)
+        assert reward[1] == pytest.approx(expected, abs=2e-3)
+        assert dones[1] == truncated
+        last = infos[1]["terminal_observation"] if truncated else there[1]
+        assert last == pytest.approx(here, abs=2e-3)
+    assert infos[1]["TimeLimit.truncated"]
+    assert infos[1]["episode"]["l"] == 200
+    assert not np.allclose(there[1], last)  # the next episode has begun
+    pool.close()
+
+
+@pytest.mark.filterwarnings("ignore:training.vectorization=envpool")
+@pytest.mark.parametrize("kind", ["stable_baselines3.A2C", "rl_lab_agents.fast.a2c.FastA2C"])
+def test_a_seed_gives_the_same_training_in_envpool(kind: str) -> None:
+    one, other = (weights("CartPole-v1", "envpool", kind) for _ in range(2))
+    assert_same(one, other)
+    assert len(one["episodes"]) > 2  # every pole that fell was put up again
+    assert (one["episodes"][:, 0] == one["episodes"][:, 1]).all()
+
+
+def test_envpool_says_what_it_is() -> None:
+    make = functools.partial(gymnasium.make, "CartPole-v1")
+    with pytest.warns(UserWarning, match="another stream of random numbers"):
+        vectorizing.vectorized(make, training("envpool"), 0.9).close()
+
+
 def test_a_class_of_the_users_own() -> None:
     way = "stable_baselines3.common.vec_env.DummyVecEnv"
     assert_same(weights("CartPole-v1", "sync"), weights("CartPole-v1", way))
@@ -74,6 +124,8 @@ def test_a_class_of_the_users_own() -> None:
         ("CartPole-v1", "native", "resets one step after"),
         ("MountainCar-v0", "native", "has no native vector environment"),
         ("CartPole-v1", "subproces", "'subprocess'"),
+        ("FakeCountdown-v0", "envpool", "has no FakeCountdown-v0"),
+        ("LunarLanderContinuous-v3", "envpool", "settings of its own (continuous)"),
         ("CartPole-v1", "nowhere.VecEnv", "cannot be imported"),
     ],
 )

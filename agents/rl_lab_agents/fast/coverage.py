@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from rl_lab.environments import CheckedEnv
 from rl_lab_agents.fast import compiled
+from rl_lab_agents.native import NativeVecEnv
 
 _ACTIVATIONS: dict[type, int] = {torch.nn.Tanh: compiled.TANH, torch.nn.ReLU: compiled.RELU}
 
@@ -28,9 +29,10 @@ def warn(agent: str, fault: str) -> None:
 def environment_fault(env: VecEnv) -> str:
     """Why a vectorised environment is not covered; "" where it is."""
     inner: Any = env.venv if type(env) is VecNormalize else env
-    if not isinstance(inner, DummyVecEnv):
+    if not isinstance(inner, DummyVecEnv | NativeVecEnv):
         return f"environments in a {type(inner).__name__} are not covered"
-    if not all(type(e) is Monitor and type(e.env) is CheckedEnv for e in inner.envs):
+    single = getattr(inner, "envs", ())
+    if not all(type(e) is Monitor and type(e.env) is CheckedEnv for e in single):
         return "an environment without the lab's own Monitor and CheckedEnv is not covered"
     space = inner.observation_space
     if not isinstance(space, gymnasium.spaces.Box) or not np.issubdtype(space.dtype, np.floating):

@@ -18,7 +18,7 @@ from stable_baselines3.common.utils import should_collect_more_steps
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_lab_agents.fast import compiled, coverage, critics, threads
-from rl_lab_agents.fast.stepping import Ended, Stepper, infos_of
+from rl_lab_agents.fast.stepping import Ended, infos_of, stepper_of
 
 
 def fault(model: Any) -> str:
@@ -88,7 +88,7 @@ class OffPolicy:
                 log_interval,
             )  # fmt: skip
         callback.on_rollout_start()
-        stepper = Stepper(env.envs)  # type: ignore[attr-defined]
+        stepper = stepper_of(env)
         count, steps, episodes, go_on = env.num_envs, 0, 0, True
         seen = np.ascontiguousarray(self._last_obs, np.float32)
         while go_on and should_collect_more_steps(train_freq, steps, episodes):

@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from rl_lab_agents.fast import actor_critic, binding, compiled, coverage, heads, threads
 from rl_lab_agents.fast.normalizing import Normalizer
-from rl_lab_agents.fast.stepping import Ended, Stepper, infos_of
+from rl_lab_agents.fast.stepping import Ended, infos_of, stepper_of
 
 _HEADS: dict[Any, int] = {
     CategoricalDistribution: heads.CATEGORICAL,
@@ -111,7 +111,7 @@ class Rollout:
         normalizes = isinstance(env, VecNormalize)
         self.normalizer = Normalizer(env) if normalizes else None
         inner = env.venv if normalizes else env
-        self.network, self.stepper = network, Stepper(inner.envs)
+        self.network, self.stepper = network, stepper_of(inner)
         self.steps, self.count = steps, env.num_envs
         shape = (steps + 1, self.count)
         self.observations = np.zeros((*shape, *env.observation_space.shape), np.float32)
@@ -132,7 +132,7 @@ class Rollout:
         """Take environments and statistics as they are now; both may have been put back."""
         if self.normalizer is not None:
             self.normalizer.take()
-        self.stepper = Stepper((env.venv if self.normalizer is not None else env).envs)
+        self.stepper = stepper_of(env.venv if self.normalizer is not None else env)
 
     def noise(self, draws: np.random.Generator) -> np.ndarray:
         """All that the rollout's decisions need."""

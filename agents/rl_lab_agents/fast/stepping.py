@@ -19,6 +19,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from rl_lab.environments import CheckedEnv, observation_fault
 from rl_lab.errors import EnvironmentFault
+from rl_lab_agents.native import NativeVecEnv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,39 @@ def infos_of(ended: list[Ended], count: int) -> list[dict[str, Any]]:
     for episode in ended:
         infos[episode.index] = episode.info
     return infos
+
+
+def stepper_of(env: Any) -> Stepper | AtOnce:
+    """What steps a covered vectorised environment."""
+    return AtOnce(env) if isinstance(env, NativeVecEnv) else Stepper(env.envs)
+
+
+class AtOnce:
+    """Steps an environment that steps all its copies in one call, and checks what they give.
+
+    Args:
+        env: The environment.
+    """
+
+    def __init__(self, env: NativeVecEnv) -> None:
+        self._env = env
+
+    def step(
+        self, actions: Sequence[Any], observations: np.ndarray, rewards: np.ndarray
+    ) -> list[Ended]:
+        """One step of each environment; see `Stepper.step`."""
+        observations[:], rewards[:], dones, infos = self._env.step(np.asarray(actions))
+        return [_ended(i, infos[i]) for i in np.flatnonzero(dones).tolist()]
+
+    def require_finite(self, i: int, observation: np.ndarray, reward: float) -> None:
+        """The environment has refused what is not finite."""
+
+    def settle(self) -> None:
+        """No wrapper counts along."""
+
+
+def _ended(i: int, info: dict[str, Any]) -> Ended:
+    return Ended(i, info["terminal_observation"], info["TimeLimit.truncated"], info)
 
 
 class Stepper:

@@ -48,11 +48,14 @@ class NativeVecEnv(VecEnv):
         if spec.vector_entry_point is None:
             raise unsuited(f"{name} has no native vector environment", "native")
         limit = env.spec.max_episode_steps if env.spec else None
+        settings = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
+        if limit:
+            settings["max_episode_steps"] = limit
         made = gymnasium.make_vec(
             spec.id,
             num_envs=count,
             vectorization_mode="vector_entry_point",
-            **{**spec.kwargs, **({"max_episode_steps": limit} if limit else {})},
+            **settings,
         )
         native = cls(made, name)
         if native._mode is AutoresetMode.NEXT_STEP:

@@ -113,7 +113,7 @@ def _keep_replays(
         entrants=request.contestants,
         step_limit=request.settings.step_limit,
         imports=request.settings.imports,
-        shift=next(iter(request.worlds.shifts), None),
+        shifts=request.worlds.shifts,
         shown=request.clips,
     )
     replays.keep(wanted, records, [c["name"] for c in scores["contestants"] if c.get("reward")])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ class Wanted:
         entrants: Its policies.
         step_limit: For environments without a limit of their own.
         imports: Packages that register environments.
-        shift: Shown beside the training context; None where there is none.
+        shifts: The hardest of them is shown beside the training context.
         shown: How many contestants, the best first, have clips; the others have recordings.
     """
 
@@ -36,7 +38,7 @@ class Wanted:
     entrants: Sequence[Entrant]
     step_limit: int
     imports: tuple[str, ...]
-    shift: Shift | None
+    shifts: Sequence[Shift]
     shown: int
 
 
@@ -55,19 +57,31 @@ def keep(wanted: Wanted, records: Iterable[EpisodeRecord], ranking: Sequence[str
     rows = list(records)
     picked = {name: stage.record_picks(name, rows) for name in ranking}
     shown = [name for name in ranking if picked[name]][: wanted.shown]
-    for scene in _scenes(stage, shown, picked):
+    for scene in _scenes(stage, shown, picked, _hardest(wanted.shifts, rows)):
         stage.add_scene(*scene)
     stage.write()
 
 
+def _hardest(shifts: Sequence[Shift], rows: Sequence[EpisodeRecord]) -> Shift | None:
+    """The shift at whose far end the contestants return least."""
+
+    def at_end(shift: Shift) -> float:
+        found = [r.episode_return for r in rows if (r.shift, r.delta) == (shift.name, _FAR_END)]
+        return statistics.fmean(found) if found else math.inf
+
+    return min(shifts, key=at_end, default=None)
+
+
 def _scenes(
-    stage: _Stage, shown: Sequence[str], picked: Mapping[str, Mapping[str, EpisodeRecord]]
+    stage: _Stage,
+    shown: Sequence[str],
+    picked: Mapping[str, Mapping[str, EpisodeRecord]],
+    shift: Shift | None,
 ) -> Iterable[tuple[str, list[tuple[str, Replay | None]]]]:
     """Title and the named episodes that are played side by side."""
     if not shown:
         return
     seed = picked[shown[0]]["median"].evaluation_seed
-    shift = stage.wanted.shift
     seeds = {name: picked[name]["median"].training_seed for name in shown}
     nominal = {name: stage.live(name, seeds[name], seed) for name in shown}
     yield f"The same episode seed {seed}", list(nominal.items())

@@ -166,6 +166,7 @@ def watch(replay: Replay, imports: Sequence[str] = ()) -> Verdict:
     first: Moment | None = None
     with fresh_env(replay, "human", imports) as env:
         for moment in simulate(env, replay):
+            looking.require_window()
             first = first or (moment if moment.difference else None)
         time.sleep(_LAST_LOOK_S)
     return verdict(replay, first)

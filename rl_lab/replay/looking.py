@@ -18,6 +18,7 @@ from rl_lab.replay.simulation import Moment, Verdict, fresh_env, simulate, verdi
 
 PICTURES, TEXT = "rgb_array", "ansi"
 _FALLBACK_FPS = 30.0
+_UNSEEN = ("dummy", "offscreen", "evdev")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,25 @@ def has_display() -> bool:
     if sys.platform in ("darwin", "win32"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def require_window() -> None:
+    """Refuse a window that nobody sees: where SDL finds no display it draws into nothing.
+
+    Raises:
+        BadInput: pygame draws, and not onto a display.
+    """
+    pygame = sys.modules.get("pygame")
+    if pygame is None or not pygame.display.get_init():
+        return
+    driver = pygame.display.get_driver()
+    if driver in _UNSEEN:
+        asked = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or "none"
+        raise BadInput(
+            f"no window on the display {asked} (SDL draws to {driver!r})",
+            "a display that can be opened",
+            "Give to=FILE.webp instead, or check DISPLAY.",
+        )
 
 
 def quiet_pygame() -> None:

@@ -51,7 +51,8 @@ _USED_BY = {
     frozenset({"seed"}): ("run", "policy", _FILM),
     frozenset({"verify"}): ("run", "policy", "evaluation", "file"),
 }
-_OF_DRAWING = {"to", "fps", "size", "overlay"}
+_OF_FILES = {"fps", "size", "overlay"}
+_OF_DRAWING = {"to", *_OF_FILES}
 
 
 def run(options: Options, words: list[str]) -> int:
@@ -96,6 +97,13 @@ def _require_of_use(given: set[str], data: Mapping[str, Any], source: str) -> No
             if source not in users:
                 known = " or ".join("`film`" if user == _FILM else f"{user}=" for user in users)
                 raise BadInput(f"{key}= with {source}", f"{known} with it", f"Leave {key}= out.")
+    window = data["to"] is None and source != _FILM and has_display()
+    if window and given & _OF_FILES:
+        raise BadInput(
+            f"{', '.join(f'{key}=' for key in sorted(given & _OF_FILES))} with a window",
+            "to=FILE with it",
+            "A window shows the environment as it draws itself, at its own speed.",
+        )
     if typed.value(data["verify"], bool, "verify") and given & _OF_DRAWING:
         raise BadInput(
             f"verify=true with {', '.join(f'{key}=' for key in sorted(given & _OF_DRAWING))}",
@@ -161,19 +169,18 @@ def _show(
     target = data["to"]
     if target is None and has_display():
         verdict = replay.watch(episode, imports)
-    else:
-        folder = Path(str(data["output"])) / "replay"
-        path = Path(str(target)) if target is not None else folder
-        if path.suffix == ".json":
-            replay.save(episode, path)
-            print(f"recording: {path}")
-            return True
-        drawn = replay.render(episode, path, **_drawing(data), imports=imports)
-        verdict = drawn.verdict
-        print(f"pictures: {drawn.path} ({drawn.frames} frames)")
-        if not recorded:
-            replay.save(episode, drawn.path.with_suffix(".json"))
-            print(f"recording: {drawn.path.with_suffix('.json')}")
-    if recorded or not verdict.identical:
-        print(verdict)
-    return verdict.identical
+        print(f"window closed: {verdict}")
+        return verdict.identical
+    path = Path(str(target)) if target is not None else Path(str(data["output"])) / "replay"
+    if path.suffix == ".json":
+        replay.save(episode, path)
+        print(f"recording: {path}")
+        return True
+    drawn = replay.render(episode, path, **_drawing(data), imports=imports)
+    print(f"pictures: {drawn.path} ({drawn.frames} frames)")
+    if not recorded:
+        replay.save(episode, drawn.path.with_suffix(".json"))
+        print(f"recording: {drawn.path.with_suffix('.json')}")
+    if recorded or not drawn.verdict.identical:
+        print(drawn.verdict)
+    return drawn.verdict.identical

@@ -56,7 +56,7 @@ test-slow: install
 # SLURM, Ray and PostgreSQL, installed and started on this machine by the tests (needs root).
 test-scale: install
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[slurm,ray,tune]"
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m scale tests/scale
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m scale -rs --durations=8 tests/scale
 
 # Kill small trainings at 100 random instants, finish them, compare with uninterrupted ones: minutes.
 soak: install
@@ -95,7 +95,7 @@ parity: install
 bench-shifts: install
 	$(BIN)/python benchmarks/shifts.py
 
-# What reads a simulated sweep of 10,000 finished runs.
+# Eight short runs against their work; what reads a simulated sweep of 10,000 finished runs.
 bench-scale: install
 	$(BIN)/python benchmarks/scale.py
 

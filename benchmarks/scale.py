@@ -1,9 +1,10 @@
-"""How long the commands take that read a large sweep of finished runs.
+"""What a sweep costs besides its trainings, and how long commands take that read a large one.
 
-usage: python benchmarks/scale.py [RUNS]
+usage: python benchmarks/scale.py [eight | many [RUNS]]
 
-Makes a sweep of 10,000 finished runs, files as a real run leaves them, and times what reads them:
-medians of three. Nothing is asserted.
+`eight`: eight short runs by the local launcher, against the same runs one after the other, halved;
+and what a job takes besides importing and learning. `many`: a sweep of 10,000 finished runs, files
+as a real run leaves them, and what reads them: medians of three. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -127,9 +128,42 @@ def many(runs: int) -> None:
         print(f"{statistics.median(s for s, _ in times):6.2f} s  evaluate selects: {times[0][1]}")
 
 
+SHORT = ["env=CartPole-v1", "agent=ppo", "training.steps=20_000", "launcher.jobs=2"]
+IMPORTS = "import rl_lab.cli.verbs.train, rl_lab.freezing, rl_lab.training.runner, {}"
+
+
+def eight() -> None:
+    """Eight short runs on two cores: all at once, and one after the other."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        alone = [lab(["train", *SHORT, f"seed={seed}"], folder)[0] for seed in (100, 101, 102)]
+        single_s = statistics.median(alone)
+        sweep_s, said = lab(["train", "-m", *SHORT, "seed=range(8)"], folder)
+        cards = [json.loads(path.read_text()) for path in folder.rglob("seed_[0-7]/run.json")]
+        learning_s = sum(card["seconds"] for card in cards)
+        module = "rl_lab_agents.standard"
+        start = time.perf_counter()
+        for _ in range(4):  # two at a time, as the jobs are
+            both = [
+                subprocess.Popen([sys.executable, "-c", IMPORTS.format(module)]) for _ in range(2)
+            ]
+            for process in both:
+                process.wait()
+        importing_s = (time.perf_counter() - start) / 4
+    print(f"{len(cards)} runs of 20,000 steps on two cores: {said}")
+    print(f"{single_s:6.2f} s  one run alone (medians of three)")
+    print(f"{sweep_s:6.2f} s  all: {sweep_s / (8 * single_s / 2):.2f} times (8 runs / 2)")
+    rest_s = (2 * sweep_s - learning_s) / 8
+    print(f"{rest_s:6.2f} s  a job's time besides learning, of which {importing_s:.2f} s imports")
+
+
 def main() -> None:
     """Print what was asked for."""
-    many(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    which, *more = sys.argv[1:] or ["both"]
+    if which in ("eight", "both"):
+        eight()
+    if which in ("many", "both"):
+        many(int(more[0]) if more else 10_000)
 
 
 if __name__ == "__main__":

@@ -62,8 +62,12 @@ class Worlds:
 
 
 def typed_words(words: Sequence[str]) -> list[str]:
-    """Words with the key behind `shift=`, which to Hydra is a folder to choose one file from."""
-    return [re.sub(r"^shift=", "shifts=", word) for word in words]
+    """Words with the key behind `shift=`, which to Hydra is a folder to choose one file from.
+
+    Options of a cluster are free: they are added where there are none yet.
+    """
+    readable = [re.sub(r"^shift=", "shifts=", word) for word in words]
+    return [f"++{w}" if w.startswith("launcher.options.") else w for w in readable]
 
 
 def planned(

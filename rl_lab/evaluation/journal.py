@@ -30,11 +30,7 @@ class Journal(Generic[R]):
 
     def done(self, tasks: Sequence[Task]) -> list[R]:
         """Records of episodes that the tasks ask for; others in the file are left aside."""
-        wanted = {
-            (task.contestant, task.training_seed, task.context.key, seed)
-            for task in tasks
-            for seed in task.evaluation_seeds
-        }
+        wanted = {key for task in tasks for key in task.keys}
         return [record for record in self.read(self.path) if record.key in wanted]
 
 

@@ -46,6 +46,12 @@ class Task:
     context: Context
     evaluation_seeds: tuple[int, ...]
 
+    @property
+    def keys(self) -> list[tuple[str, int, tuple[str, float, str], int]]:
+        """What names its episodes in records."""
+        who = (self.contestant, self.training_seed, self.context.key)
+        return [(*who, seed) for seed in self.evaluation_seeds]
+
 
 @dataclasses.dataclass(frozen=True)
 class Failure:

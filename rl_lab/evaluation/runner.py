@@ -43,6 +43,7 @@ def run(
     folder: Path,
     settings: Settings,
     on_episodes: Callable[[int, int], None] = lambda done, total: None,
+    given_up: Sequence[Failure] = (),
 ) -> tuple[list[EpisodeRecord], list[Failure]]:
     """Run what is missing of an evaluation and write `episodes.csv`.
 
@@ -54,18 +55,57 @@ def run(
         folder: The evaluation's folder.
         settings: How to run it.
         on_episodes: Told how many episodes of how many are done.
+        given_up: Policies whose missing episodes failed elsewhere, and are not tried here.
 
     Raises:
         BadInput: The folder holds another evaluation, or the environment cannot be made.
     """
     _require_fit(contestants, settings)
     journal = _journal(folder)
-    engine = engine_for(without_done(tasks, journal.done(tasks)), contestants, settings)
+    ours = _without(tasks, given_up, journal)
+    engine = engine_for(without_done(ours, journal.done(ours)), contestants, settings)
     _claim(folder, plans.fingerprint(tasks, contestants, settings.step_limit))
     with runs.exclusive(folder, "evaluating"):
-        done, failures = go_on(journal, tasks, engine, settings.workers, on_episodes)
+        done, failures = go_on(journal, ours, engine, settings.workers, on_episodes)
         records.write(folder / paths.EPISODES, done)
-    return sorted(done), failures
+    return sorted(done), [*given_up, *failures]
+
+
+def _without(
+    tasks: Sequence[Task], given_up: Sequence[Failure], journal: Journal[EpisodeRecord]
+) -> list[Task]:
+    """The tasks less what is missing of some policies."""
+    failed = {(failure.contestant, failure.training_seed) for failure in given_up}
+    if not failed:
+        return list(tasks)
+    known = {record.key for record in journal.done(tasks)}
+    kept = []
+    for task in tasks:
+        if (task.contestant, task.training_seed) in failed:
+            seeds = tuple(key[-1] for key in task.keys if key in known)
+            task = dataclasses.replace(task, evaluation_seeds=seeds)
+        kept.append(task)
+    return kept
+
+
+def left(tasks: Sequence[Task], folders: Sequence[Path]) -> list[Task]:
+    """What no journal of some evaluations has."""
+    return without_done(tasks, [r for folder in folders for r in _journal(folder).done(tasks)])
+
+
+def adopt(folder: Path, tasks: Sequence[Task], others: Sequence[Path]) -> None:
+    """Take over into an evaluation's journal what others have of its tasks.
+
+    Args:
+        folder: Of the evaluation.
+        tasks: All its work.
+        others: Folders of evaluations of parts of it.
+    """
+    paths.require_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with runs.exclusive(folder, "evaluating"):
+        known = {r.key: r for place in (folder, *others) for r in _journal(place).done(tasks)}
+        files.write_text(folder / _JOURNAL, "".join(map(_line, known.values())))
 
 
 def _journal(folder: Path) -> Journal[EpisodeRecord]:

@@ -18,7 +18,7 @@ pytest.importorskip("optuna", reason="needs the extra `tune`")
 pytest.importorskip("psycopg", reason="needs the extra `tune`")
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
 PORT, SECRET = 6_432, "not-to-be-seen"
-TRIALS = 8
+TRIALS = 6
 
 
 def binaries() -> Path | None:

@@ -11,6 +11,10 @@ from real_parts import SWEEP, cards, ended, held, start, statuses, step, wait_un
 
 pytest.importorskip("submitit", reason="needs the extra `slurm`")
 SCRIPT = Path(__file__).with_name("slurm.sh")
+EVALUATION = (
+    "evaluate runs=outputs/train imports=[held_world] name=shared evaluation=quick shift=none "
+    "evaluation.episodes=4 evaluation.speed.calls=0 evaluation.clips=0 shards=2 launcher=slurm"
+)
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
 
 
@@ -56,6 +60,10 @@ def test_a_cancelled_job_is_picked_up_by_the_same_command(slurm: None, tmp_path:
     after = cards(tmp_path)
     assert set(statuses(tmp_path).values()) == {"complete"}
     assert [name for name in after if after[name] != before[name]] == ["seed_1"]
+    out, _ = ended(start(EVALUATION, tmp_path), 0)
+    assert "2 shards, 0 complete already" in out
+    rows = (tmp_path / "outputs/evaluate/shared/episodes.csv").read_text().splitlines()
+    assert len(rows) == 1 + 8 * 4
 
 
 def test_a_preempted_job_is_queued_again_and_goes_on(slurm: None, tmp_path: Path) -> None:

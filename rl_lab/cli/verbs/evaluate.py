@@ -20,6 +20,7 @@ interruption.
   schedule=step              the shifts also while time goes on: step, ramp, cycle, random_walk;
                              schedule.start=100; schedule.clock=episodes: from one to the next
   adaptations=FOLDER         also what rl-lab adapt made of these runs
+  shards=8 launcher=slurm    episodes as jobs of a launcher: local, slurm, ray
   imports=[PACKAGE]          packages that register the environment
   name=NAME output=FOLDER    the results go to OUTPUT/evaluate/NAME
 """
@@ -34,7 +35,16 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import files, paths, provenance, records, seeding
-from rl_lab.cli import adaptability, concluding, config, leaderboard, progress, typed, worlds
+from rl_lab.cli import (
+    adaptability,
+    concluding,
+    config,
+    leaderboard,
+    progress,
+    sharding,
+    typed,
+    worlds,
+)
 from rl_lab.cli.options import Options
 from rl_lab.comparison import suites
 from rl_lab.environments import Anchors, register, require_known
@@ -54,9 +64,12 @@ def run(options: Options, words: list[str]) -> int:
     register(typed.value(data["imports"], tuple[str, ...], "imports"))
     folders, failures = finding.find_policies(_places(data), str(data["which"]))
     if typed.value(data["suite"], bool, "suite"):
-        return _suite(data, options, command, folders, failures)
+        return _suite(data, options, command, words, folders, failures)
     request = _request(data, options, command, folders, failures)
-    _evaluate(request)
+    code, shared = sharding.elsewhere([request], request.folder.name, words, data, options)
+    if code is not None:
+        return code
+    _evaluate(request, shared[0])
     leaderboard.show(request.folder)
     return _code(request.folder)
 
@@ -65,6 +78,7 @@ def _suite(
     data: Mapping[str, Any],
     options: Options,
     command: str,
+    words: Sequence[str],
     folders: Sequence[Path],
     failures: Sequence[plan.Failure],
 ) -> int:
@@ -82,8 +96,11 @@ def _suite(
         inner = {**data, "name": f"{name}/{paths.file_name(environment)}"}
         requests.append(_request(inner, options, command, members, ()))
     suites.require_scale({r.environment: r.anchors for r in requests})
-    for request in requests:
-        _evaluate(request)
+    code, shared = sharding.elsewhere(requests, name, words, data, options)
+    if code is not None:
+        return code
+    for request, given_up in zip(requests, shared, strict=True):
+        _evaluate(request, given_up)
     folder = paths.evaluation_folder(Path(data["output"]), name)
     parts = [
         suites.Part(r.environment, records.read(r.folder / paths.EPISODES), r.anchors)
@@ -97,7 +114,7 @@ def _suite(
     return EXIT_FAILED if failures else max(codes)
 
 
-def _evaluate(request: concluding.Request) -> None:
+def _evaluate(request: concluding.Request, given_up: Sequence[plan.Failure]) -> None:
     paths.require_writable(request.folder)
     drifting = adaptability.prepare(
         request.adaptability, request.contestants, request.folder, request.settings
@@ -110,7 +127,12 @@ def _evaluate(request: concluding.Request) -> None:
     try:
         with progress.of_episodes("evaluating") as on_episodes:
             outcome = runner.run(
-                request.tasks, request.contestants, request.folder, request.settings, on_episodes
+                request.tasks,
+                request.contestants,
+                request.folder,
+                request.settings,
+                on_episodes,
+                given_up,
             )
         found = adaptability.measure(
             request.adaptability, drifting, request.folder, request.settings

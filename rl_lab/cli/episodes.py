@@ -13,6 +13,7 @@ from rl_lab.cli.options import Options
 from rl_lab.errors import BadInput, Failed
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
 from rl_lab.replay import Replay, Take
+from rl_lab.reporting.stored import find_run
 from rl_lab.shifts import Shift
 
 _SOURCES = ("run", "policy", "evaluation", "file")
@@ -136,8 +137,11 @@ def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> N
         )
     mine = [r for r in records.read(folder / paths.EPISODES) if r.contestant == name]
     chosen = replay.pick(mine, str(data["pick"] or "best"))
-    for place in scores["contestants"][names.index(name)]["policies"]:
-        if frozen_policy.read_card(Path(place)).training_seed != chosen.training_seed:
+    for stored in scores["contestants"][names.index(name)]["policies"]:
+        place = find_run(folder, str(stored))
+        if place is None:
+            continue
+        if frozen_policy.read_card(place).training_seed != chosen.training_seed:
             continue
         limit = int(scores["protocol"]["step_limit"])
         episode = replay.record(

@@ -124,7 +124,7 @@ def target(to: Path, stem: str) -> Path:
     if to.suffix.lower() not in known:
         raise BadInput(
             f"to={to}",
-            f"a file ending in {', '.join(known)}, or a folder",
+            f"a file ending in {', '.join(known)} or .html, or a folder",
             closest(to.suffix.lower(), known) or "Animated .webp plays in every browser.",
         )
     pictures.require_format(to)

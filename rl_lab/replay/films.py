@@ -55,7 +55,7 @@ def film(
         raise BadInput("a film of no episodes", "one episode or more")
     if to.suffix.lower() not in (*pictures.FORMATS, pictures.FILM):
         known = ", ".join((*pictures.FORMATS, pictures.FILM))
-        raise BadInput(f"to={to}", f"a file ending in {known}", "Text has no film.")
+        raise BadInput(f"to={to}", f"a file ending in {known} or .html", "Text has no film.")
     pictures.require_format(to)
     drawing.require_sizes(fps, size)
     mode, own_fps = looking.mode(takes[0].replay, (looking.PICTURES,), imports)

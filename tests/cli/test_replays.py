@@ -125,6 +125,20 @@ def test_a_player_shows_two_policies_on_the_same_seeds(lab: Path) -> None:
         assert {data["clips"][player["clip"]]["seed"] for player in scene["players"]} == {seed}
 
 
+def test_an_evaluation_is_found_from_any_folder(
+    lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["replay", f"evaluation={lab}/outputs/evaluate/e", "contestant=falls"]
+    assert cli.main([*words, "to=falls.json"]) == 0
+    (lab / "falls").rename(lab / "away")
+    try:
+        assert cli.main([*words, "to=falls.json"]) == 2
+    finally:
+        (lab / "away").rename(lab / "falls")
+    assert "is gone" in capsys.readouterr().err
+
+
 def test_recordings_are_played_side_by_side(lab: Path) -> None:
     files = [f"outputs/evaluate/e/{r['file']}" for r in stored(lab)["recordings"][:2]]
     assert cli.main(["replay", f"file=[{','.join(files)}]", "to=two.html"]) == 0

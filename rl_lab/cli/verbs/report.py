@@ -41,6 +41,12 @@ def run(options: Options, words: list[str]) -> int:
 
     kind = str(given["format"])
     if kind == _PAGE:
+        if given["to"] is not None:
+            raise BadInput(
+                f"to={given['to']} with format={_PAGE}",
+                "format=md, csv, latex, svg, png or pdf with it",
+                f"The page is {folder / paths.REPORT}, one file that can be copied anywhere.",
+            )
         reporting.write_report(folder)
         leaderboard.show(folder)
         return EXIT_DONE

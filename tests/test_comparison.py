@@ -8,7 +8,17 @@ import pytest
 import scipy.stats
 
 from rl_lab import statistics
-from rl_lab.comparison import Contestant, Learning, Protocol, ShiftFacts, card, compare
+from rl_lab.comparison import (
+    Contestant,
+    Grid,
+    GridCell,
+    Learning,
+    Protocol,
+    ShiftFacts,
+    card,
+    compare,
+)
+from rl_lab.comparison.scoring import NOMINAL
 from rl_lab.environments import Anchors
 from rl_lab.errors import BadInput
 from rl_lab.records import EpisodeRecord
@@ -16,6 +26,7 @@ from rl_lab.records import EpisodeRecord
 ENVIRONMENT = "CartPole-v1"
 ANCHORS = Anchors(random=20.0, solved=120.0, ceiling=500.0, control_period_s=0.02)
 FIRST = 2_000_000_000
+NO_SHIFT = "no shift was evaluated"
 FACTS = ShiftFacts("pole_length", "length", "m", 0.5, ((0.0, 0.5), (0.5, 0.75), (1.0, 1.0)))
 UNKNOWN = Learning(None, {}, {}, {}, "not at hand", "not known")
 TRAINING = {"seconds": 60.0, "steps": 1000}
@@ -181,6 +192,36 @@ def test_no_threshold_above_random_play(solved):
     assert other["robustness"]["auc"]["estimate"] == pytest.approx(0.5)
     assert best["robustness"]["auc"]["label"].endswith(label)
     assert ("nominal score", "1.00 [1.00, 1.00]", f"2 training seeds, {label}") in card.card(best)
+
+
+def test_two_shifts_at_once_without_any_alone():
+    cells = tuple(
+        GridCell((a, b), (f"wind+rain@{b:g}" if b else "wind", a, "none") if a else NOMINAL)
+        for a in (0.0, 1.0)
+        for b in (0.0, 1.0)
+    )
+    how = dataclasses.replace(protocol(5), shift_episodes=5, grid=Grid(("wind", "rain"), cells))
+    rows = [
+        *records("a", [[120.0] * 5] * 2),
+        *records("a", [[70.0] * 5] * 2, "wind", 1.0),
+        *records("a", [[45.0] * 5] * 2, "wind+rain@1", 1.0),
+    ]
+    (found,) = compare(rows, [contestant("a", (0, 1))], ENVIRONMENT, ANCHORS, how)["contestants"]
+    block = found["robustness"]
+    assert block["learned"] is True
+    assert (block["shifts"], block["auc"], block["auc_reason"]) == ([], None, NO_SHIFT)
+    scores = {tuple(cell["deltas"]): cell["score"] for cell in block["grid"]["cells"]}
+    assert scores == {(0, 0): 1.0, (0, 1): 1.0, (1, 0): 0.5, (1, 1): 0.25}
+    assert card.has_card(found)
+    shown = card.card(found)
+    assert ("robustness area", "-", NO_SHIFT) in shown
+    ends = "0.25 [0.25, 0.25] / 0.25"
+    row = ("two at once: worst / far end", ends, "wind and rain, 4 pairs of magnitudes")
+    assert row in shown
+    gone = compare(rows[:-1], [contestant("a", (0, 1))], ENVIRONMENT, ANCHORS, how)["contestants"]
+    assert gone[0]["robustness"]["grid"]["worst"]["method"].startswith("95% bootstrap")
+    nothing = compare(rows[:10], [contestant("a", (0, 1))], ENVIRONMENT, ANCHORS, how)
+    assert nothing["contestants"][0]["robustness"] is None
 
 
 def test_no_agent_better_than_random_play():

@@ -199,6 +199,23 @@ def test_every_shift_has_its_curve_and_two_at_once_their_grid(folder: Path) -> N
     assert "Score along gravity" in page.all("section", id="adaptability")[0][1]
 
 
+def test_a_grid_without_a_shift_alone_is_drawn(folder: Path) -> None:
+    scores = build(folder)
+    nothing = {"estimate": None, "low": None, "high": None}
+    cells = [{"deltas": [a, 0.0], "score": a, "low": None, "high": None} for a in (0.0, 1.0)]
+    for contestant in scores["contestants"]:
+        grid = {"shifts": ["wind", "rain"], "cells": cells, "worst": {**nothing, "estimate": 0.0}}
+        contestant["robustness"] = {"shifts": [], "grid": grid, "learned": True}
+        contestant["robustness"] |= {"auc": None, "auc_reason": "no shift was evaluated"}
+        contestant["robustness"] |= {"worst": None, "cvar10": None}
+    fake.write(folder, scores)
+    page = report(folder)
+    assert len(rows(page, "grid-0")) == 2
+    section = page.all("section", id="adaptability")[0][1]
+    assert "no shift was evaluated" in section
+    assert "two at once: worst / far end" in section
+
+
 def test_the_card_of_the_comparison_stands_in_the_report(folder: Path) -> None:
     scores = build(folder)
     scores["contestants"][0] |= {"drift": None, "adaptation": [{"reason": "its runs are gone"}]}

@@ -44,7 +44,8 @@ def card_text(contestant: Data) -> str:
 
 def has_card(contestant: Data) -> bool:
     """Whether there is more to tell than robustness."""
-    return bool(contestant.get("drift") or contestant.get("adaptation"))
+    grid = (contestant.get("robustness") or {}).get("grid")
+    return bool(contestant.get("drift") or contestant.get("adaptation") or grid)
 
 
 def _value(interval: Data | None, sign: bool = False) -> str:
@@ -66,12 +67,20 @@ def _robustness(contestant: Data) -> list[Row]:
         return [("robustness area", MISSING, contestant.get("robustness_reason", ""))]
     shifts = block["shifts"]
     rows: list[Row] = []
-    if len(shifts) > 1:
-        where = block.get("auc_reason", f"mean of {len(shifts)} shifts")
-        rows = _area(block, where)
+    if len(shifts) != 1:
+        rows = _area(block, block.get("auc_reason", f"mean of {len(shifts)} shifts"))
     for one in shifts:
         rows += _along(one)
-    return rows
+    return [*rows, *_at_once(block.get("grid"))]
+
+
+def _at_once(grid: Data | None) -> list[Row]:
+    """What is left under two shifts at once: at worst, and at the far end of both."""
+    if not grid:
+        return []
+    ends = " / ".join([_value(grid["worst"]), fixed(grid["cells"][-1]["score"], 2)])
+    where = f"{' and '.join(grid['shifts'])}, {len(grid['cells'])} pairs of magnitudes"
+    return [("two at once: worst / far end", ends, where)]
 
 
 def _along(shift: Data) -> list[Row]:

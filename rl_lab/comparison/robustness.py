@@ -32,6 +32,7 @@ from rl_lab.statistics.seeds import of_matrix, over_seeds
 BoolArray = npt.NDArray[np.bool_]
 
 STILL = "none"
+_NO_SHIFT = "no shift was evaluated"
 _NO_SEED = "no training seed has all its shifted episodes"
 
 
@@ -55,34 +56,32 @@ class _Curves:
 def robustness(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> dict[str, Any]:
     """The block under "robustness", or null under it and `robustness_reason`."""
     protocol = setting.protocol
-    if not protocol.shifts or protocol.shift_episodes < 1 or not any(protocol.deltas):
-        return _nothing("no shift was evaluated")
+    along = protocol.shifts if any(protocol.deltas) else ()
+    if protocol.shift_episodes < 1 or not (along or protocol.grid):
+        return _nothing(_NO_SHIFT)
     if isinstance(setting.scale, str):
         return _nothing(setting.scale)
     blocks = []
-    for facts in protocol.shifts:
+    for facts in along:
         curves = _curves(cells, training_seeds, [facts], setting)
         blocks.append(_of_shift(curves, facts, setting) if curves.seeds else _unscored(facts))
-    if not any(block["levels"] for block in blocks):
+    grid = _grid(cells, training_seeds, setting)
+    if not (grid["grid"] or any(block["levels"] for block in blocks)):
         return _nothing(_NO_SEED)
-    return {
-        "robustness": {
-            "shifts": blocks,
-            **_together(cells, training_seeds, setting),
-            **_grid(cells, training_seeds, setting),
-        }
-    }
+    together = _together(cells, training_seeds, setting, along)
+    return {"robustness": {"shifts": blocks, **together, **grid}}
 
 
-def _together(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> dict[str, Any]:
+def _together(
+    cells: Cells, training_seeds: Sequence[int], setting: Setting, shifts: Sequence[ShiftFacts]
+) -> dict[str, Any]:
     """Whether there was anything to lose, and the summary over all shifts; nulls where one lacks.
 
     Shifts have their own seeds each; a summary is of seeds that have every shift's episodes.
     """
-    shifts = setting.protocol.shifts
     curves = _curves(cells, training_seeds, shifts, setting)
-    summary = _no_summary(_NO_SEED)
-    if curves.seeds:
+    summary = _no_summary(_NO_SEED if shifts else _NO_SHIFT)
+    if curves.seeds and shifts:
         summary = _summary(curves, setting, "+".join(facts.name for facts in shifts))
     else:
         curves = _curves(cells, training_seeds, (), setting)

@@ -85,7 +85,10 @@ def robustness(evaluation: Evaluation) -> Figure:
         if levels_of(stored):
             drawn.append(_robustness_line(name, stored, look[name]))
         else:
-            why = reason(curve_of(stored), "levels") if stored else reason(contestant, "robustness")
+            why = reason(contestant, "robustness")
+            if stored:
+                along = curve_of(stored)
+                why = reason(along, "levels") if along else reason(stored, "auc")
             missing.append(Missing(name, why))
     figure = Figure(
         "Score along the shift",

@@ -27,7 +27,7 @@ def test_win_rate_by_hand():
 
 
 def test_iqm_by_hand():
-    assert measures.iqm([[0.0, 1.0], [2.0, 100.0]]) == 1.5
+    assert measures.iqm([[0.0, 1.0, 2.0, 100.0]]).tolist() == [1.5]
     assert measures.iqm([1.0, 2.0, 6.0]) == 3.0  # three values: nothing is trimmed
 
 

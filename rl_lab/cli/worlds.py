@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+
 from rl_lab import paths, seeding, shifts
 from rl_lab.cli import config, typed
 from rl_lab.cli.options import Options
@@ -16,8 +18,6 @@ from rl_lab.frozen_policy import Card
 from rl_lab.shifts import Context, Schedule, Shift
 
 HEADLINE = "headline"
-# Where a shift named without a folder is looked for, after its environment's own.
-_SHARED = ("any", "mujoco")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,8 +233,9 @@ def headline(environment: str, options: Options) -> list[str]:
 
 def _read(name: str, environment: str, options: Options, key: str) -> Shift:
     folder, _, stem = name.rpartition("/")
-    places = [folder] if folder else [environment, *_SHARED]
     roots = [root for root in (options.config_dir, paths.conf_dir()) if root]
+    shared = _shared(roots)
+    places = [folder] if folder else [environment, *shared]
     for place in places:
         for root in roots:
             path = root / "shift" / place / f"{stem}.yaml"
@@ -242,7 +243,7 @@ def _read(name: str, environment: str, options: Options, key: str) -> Shift:
                 return _of_file(path, environment)
     known = [
         f"{place}/{path.stem}"
-        for place in {*places, environment, *_SHARED}
+        for place in {*places, environment, *shared}
         for root in roots
         for path in (root / "shift" / place).glob("*.yaml")
     ]
@@ -253,6 +254,16 @@ def _read(name: str, environment: str, options: Options, key: str) -> Shift:
         "none, headline, or a file under conf/shift",
         closest(name, words) or f"`rl-lab list shift/{environment}` and shift/any show them.",
     )
+
+
+def _shared(roots: Sequence[Path]) -> list[str]:
+    """Folders of shifts for more than one environment, the one for all of them first.
+
+    There a shift named without a folder is looked for, after its environment's own.
+    """
+    found = {place.name for root in roots for place in (root / "shift").glob("*/")}
+    others = found - set(gymnasium.registry) - {shifts.ANY_ENVIRONMENT}
+    return [shifts.ANY_ENVIRONMENT, *sorted(others)]
 
 
 def _of_file(path: Path, environment: str) -> Shift:

@@ -12,9 +12,6 @@ from rl_lab.drift.reference import Reference, Settings
 from rl_lab.errors import LabError
 from rl_lab.frozen_policy import load_policy
 
-# Of a reference episode in an environment without a limit of its own.
-_STEP_LIMIT = 1000
-
 
 def accompany(folders: Sequence[Path], make_env: Callable[[], Any], settings: Settings) -> str:
     """Write `reference.json` beside each policy; the same policy twice acts once.
@@ -36,7 +33,7 @@ def accompany(folders: Sequence[Path], make_env: Callable[[], Any], settings: Se
         if code not in known:
             seeds = seeding.reference_seeds(policy.card.training_seed, settings.episodes)
             try:
-                known[code] = gathering.gather(policy, make_env, seeds, settings, _STEP_LIMIT)
+                known[code] = gathering.gather(policy, make_env, seeds, settings)
             except LabError as error:
                 known[code] = str(error)
         found = known[code]

@@ -13,7 +13,7 @@ from rl_lab.drift.reference import Reference, Settings
 from rl_lab.drift.tracking import Tracker
 from rl_lab.drift.vectors import Vectors
 from rl_lab.frozen_policy import FrozenPolicy
-from rl_lab.statistics import drift
+from rl_lab.statistics import drift, dynamics
 from rl_lab.statistics.resampling import FloatArray
 
 # A larger linear model takes longer per step than the policy that it watches.
@@ -25,7 +25,6 @@ def gather(
     make_env: Callable[[], Any],
     seeds: Sequence[int],
     settings: Settings,
-    step_limit: int,
 ) -> Reference | str:
     """Let a policy act in its own world and keep what that looks like.
 
@@ -33,8 +32,7 @@ def gather(
         policy: Who acts.
         make_env: Makes one environment of the policy's card.
         seeds: One per episode, fitting ones first.
-        settings: How many episodes of each kind, and the alarm's rate.
-        step_limit: Of episodes in an environment without a limit of its own.
+        settings: How many episodes of each kind, how long, and the alarm's rate.
 
     Returns:
         The reference, or why there is none.
@@ -45,7 +43,7 @@ def gather(
     actions = vectors.of_actions(policy.card.action_space)
     env = make_env()
     try:
-        limit = episodes.step_limit(env, step_limit)
+        limit = episodes.step_limit(env, settings.step_limit)
         played = (_play(env, policy, seed, limit, observations, actions) for seed in seeds)
         fitted = [next(played) for _ in range(settings.fit_episodes)]
         return _reference(policy, observations, actions, fitted, played, settings)
@@ -107,7 +105,7 @@ def _reference(
         categories=observations.categories,
         low_s=low_s,
         high_s=high_s,
-        sd_s=drift.deviation(states),
+        sd_s=dynamics.deviation(states),
         samples=tuple(samples),
         model=model,
         model_reason=reason,
@@ -117,11 +115,11 @@ def _reference(
 
 def _model(
     observations: Vectors, actions: Vectors, fitted: Sequence[Played]
-) -> tuple[drift.DynamicsModel | None, str]:
-    count = drift.feature_count(observations.size, actions.size)
+) -> tuple[dynamics.DynamicsModel | None, str]:
+    count = dynamics.feature_count(observations.size, actions.size)
     if count > _MOST_FEATURES:
         return None, f"a model of {count} features is more than {_MOST_FEATURES}"
     try:
-        return drift.fit_dynamics([(s, a) for _, s, a in fitted]), ""
+        return dynamics.fit_dynamics([(s, a) for _, s, a in fitted]), ""
     except ValueError as error:
         return None, str(error)

@@ -15,7 +15,7 @@ from rl_lab.drift.reference import Reference
 from rl_lab.drift.tracking import Tracker
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
-from rl_lab.statistics import drift
+from rl_lab.statistics import drift, dynamics
 from rl_lab.statistics.adaptation import Measured
 from rl_lab.statistics.resampling import FloatArray
 
@@ -173,7 +173,7 @@ def tracker_of(reference: Reference, observation_space: Any, action_space: Any) 
     model = reference.model
     if isinstance(observations, str):
         raise BadInput(observations, "observations with a reference")
-    features = drift.feature_count(observations.size, actions.size)
+    features = dynamics.feature_count(observations.size, actions.size)
     fits = len(reference.sd_s) == observations.size
     if not fits or (model is not None and len(model.weights) != features):
         raise BadInput("a reference for other spaces", "the policy's own", "Freeze the run again.")

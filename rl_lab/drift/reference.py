@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from rl_lab.errors import BadInput
-from rl_lab.statistics import drift
+from rl_lab.statistics import drift, dynamics
 from rl_lab.statistics.resampling import FloatArray
 
 
@@ -46,7 +46,7 @@ class Reference:
     high_s: FloatArray
     sd_s: FloatArray
     samples: tuple[FloatArray, ...]
-    model: drift.DynamicsModel | None
+    model: dynamics.DynamicsModel | None
     model_reason: str
     residuals: tuple[float, ...]
 
@@ -60,12 +60,14 @@ class Settings:
         calibration_episodes: Episodes for the alarm's threshold.
         false_alarm_rate: Of the alarm, per unchanged episode.
         kappa: Slack of the cumulative sum, in deviations of the residual.
+        step_limit: Of an episode in an environment without a limit of its own.
     """
 
     fit_episodes: int
     calibration_episodes: int
     false_alarm_rate: float
     kappa: float
+    step_limit: int
 
     @property
     def episodes(self) -> int:
@@ -98,6 +100,8 @@ def require_valid(settings: Settings, where: str) -> None:
             f"{fewest} or more for a false-alarm rate of {settings.false_alarm_rate}",
             f"Give {where}.calibration_episodes={fewest}, or allow more false alarms.",
         )
+    if settings.step_limit < 2:
+        raise BadInput(f"{where}.step_limit={settings.step_limit}", "2 steps or more")
     if settings.fit_episodes < 2:
         raise BadInput(
             f"{where}.fit_episodes={settings.fit_episodes}", "2 or more, or 0 for no statistics"

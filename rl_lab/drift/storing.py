@@ -15,7 +15,7 @@ from rl_lab import arrays, files, paths
 from rl_lab.drift.reference import Reference
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import locate, read_json
-from rl_lab.statistics.drift import DynamicsModel
+from rl_lab.statistics.dynamics import DynamicsModel
 
 FORMAT = "rl_lab.reference"
 FORMAT_VERSION = 1

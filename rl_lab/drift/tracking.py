@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rl_lab.drift.vectors import Vectors
-from rl_lab.statistics.drift import DynamicsModel
+from rl_lab.statistics.dynamics import DynamicsModel
 from rl_lab.statistics.resampling import FloatArray
 
 # Observations kept of an episode; neighbours say almost the same.
@@ -46,7 +46,7 @@ class Tracker:
         self._low, self._high, self._kappa = low_s, high_s, kappa
         self._model = model
         s, a = observations.size, actions.size
-        # [1, s, a, s*a, s^2] as `statistics.drift.features` has it, filled in place.
+        # [1, s, a, s*a, s^2] as `statistics.dynamics.features` has it, filled in place.
         self._x = np.ones(1 + 2 * s + a + s * a)
         ends = np.cumsum([1, s, a, s * a, s])
         parts = [self._x[lo:hi] for lo, hi in itertools.pairwise(ends.tolist())]

@@ -12,7 +12,7 @@ from typing import Any
 
 from rl_lab.errors import BadInput
 from rl_lab.shifts import paths
-from rl_lab.shifts.declaration import Shift
+from rl_lab.shifts.declaration import ANY_ENVIRONMENT, Shift
 
 Writer = Callable[[float], None]
 
@@ -200,7 +200,7 @@ def require_id(name: str, shift: Shift) -> None:
     Raises:
         BadInput: It was.
     """
-    if shift.environment not in ("any", name):
+    if shift.environment not in (ANY_ENVIRONMENT, name):
         raise BadInput(
             f"shift {shift.name} is for {shift.environment}, not for {name}",
             "a shift of the same environment",

@@ -79,7 +79,8 @@ def require_effective(
             "changes nothing: with the same seeds and actions every observation and reward is "
             "that of the bare environment",
             "What it sets may be read only once, or be no part of the equations; "
-            "`derived` values and other places to act are in docs/shifts.md.",
+            "Values derived from it (`product:`, `sum:`) and other places to act are in "
+            "docs/shifts.md.",
         )
     if trajectory(bare) != before:
         raise _refused(

@@ -47,14 +47,22 @@ def wins(a: FloatArray, b: FloatArray, axes: tuple[int, ...]) -> FloatArray:
     return np.asarray(((a > b).mean(axis=axes) + (a >= b).mean(axis=axes)) / 2)
 
 
-def iqm(scores: npt.ArrayLike) -> float:
-    """Interquartile mean of all scores: a quarter is left out at either end (2108.13264)."""
-    return float(scipy.stats.trim_mean(np.asarray(scores, dtype=float), 0.25, axis=None))
+def iqm(scores: npt.ArrayLike) -> FloatArray:
+    """Interquartile mean of scores [..., k]: a quarter is left out at either end (2108.13264).
+
+    Returns:
+        [...].
+    """
+    return np.asarray(scipy.stats.trim_mean(np.asarray(scores, dtype=float), 0.25, axis=-1))
 
 
-def optimality_gap(scores: npt.ArrayLike, gamma: float = 1.0) -> float:
-    """How far scores fall short of gamma on average; more than gamma earns nothing (2108.13264)."""
-    return float(gamma - np.minimum(np.asarray(scores, dtype=float), gamma).mean())
+def optimality_gap(scores: npt.ArrayLike, gamma: float = 1.0) -> FloatArray:
+    """How far scores [..., k] fall short of gamma on average; more earns nothing (2108.13264).
+
+    Returns:
+        [...].
+    """
+    return np.asarray(gamma - np.minimum(np.asarray(scores, dtype=float), gamma).mean(axis=-1))
 
 
 def cvar(values: npt.ArrayLike, share: float) -> FloatArray:

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import scipy  # its submodules load on first use
 
 from rl_lab.statistics import measures, resampling
 from rl_lab.statistics.intervals import CONFIDENCE, Interval, counted, no_interval, percentile
@@ -72,14 +71,14 @@ def suite(
     def interval(statistic: Callable[[FloatArray], FloatArray]) -> Interval:
         return percentile(float(statistic(means[None])[0]), statistic(draws), method)
 
-    iqm = interval(lambda x: np.asarray(scipy.stats.trim_mean(x, 0.25, axis=1)))
+    iqm = interval(measures.iqm)
     if means.size < FEWEST_VALUES_FOR_IQM:
         iqm = no_interval(np.nan, f"fewer than {FEWEST_VALUES_FOR_IQM} seeds x environments")
     low, high = _band(matrices, taus, generator, resamples)
     return Suite(
         interval(lambda x: np.asarray(x.mean(axis=1))),
         iqm,
-        interval(lambda x: np.asarray(1 - np.minimum(x, 1.0).mean(axis=1))),
+        interval(measures.optimality_gap),
         tuple(map(float, np.mean([measures.profile(m, taus) for m in matrices], axis=0))),
         low,
         high,

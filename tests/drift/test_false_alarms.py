@@ -5,11 +5,12 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
+from drift_oracles import cusum
 from fakes import linear_policy
 
 from rl_lab import episodes, seeding
 from rl_lab.drift import vectors
-from rl_lab.statistics import drift
+from rl_lab.statistics import drift, dynamics
 from rl_lab.statistics.resampling import FloatArray
 
 # Holds the pole up for all of the 500 steps, most of the time.
@@ -34,9 +35,9 @@ def played(count: int, first: int, **attributes: float) -> list[Played]:
     return made
 
 
-def peak(model: drift.DynamicsModel, episode: Played) -> float:
-    found = drift.residuals(model, *episode)
-    return float(drift.cusum((found - model.residual_mean) / model.residual_sd, 0.5).max())
+def peak(model: dynamics.DynamicsModel, episode: Played) -> float:
+    found = dynamics.residuals(model, *episode)
+    return float(cusum((found - model.residual_mean) / model.residual_sd, 0.5).max())
 
 
 @pytest.mark.slow
@@ -49,7 +50,7 @@ def test_false_alarms_and_power_on_cartpole(record_property: pytest.RecordProper
     wrong = seen = 0
     for run in range(200):
         chosen = draws.permutation(len(pool))[:60]
-        model = drift.fit_dynamics([pool[i] for i in chosen[:20]])
+        model = dynamics.fit_dynamics([pool[i] for i in chosen[:20]])
         highest = [peak(model, pool[i]) for i in chosen[20:]]
         threshold = drift.conformal_threshold(highest[:-1], 0.05)
         wrong += highest[-1] > threshold

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from drift_oracles import cusum, novelty_rate
 from fakes import linear_policy, saved
 
 import rl_lab
@@ -18,10 +20,12 @@ from rl_lab.drift.reference import Reference, Settings, require_valid
 from rl_lab.drift.tracking import KEPT, Tracker
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import FrozenPolicy
-from rl_lab.statistics import drift
+from rl_lab.statistics import dynamics
 from rl_lab.statistics.adaptation import Measured
 
-SETTINGS = Settings(fit_episodes=8, calibration_episodes=19, false_alarm_rate=0.05, kappa=0.5)
+SETTINGS = Settings(
+    fit_episodes=8, calibration_episodes=19, false_alarm_rate=0.05, kappa=0.5, step_limit=1000
+)
 # Keeps the pole up for a while: push towards where it falls.
 BALANCE = [[0.0, 0.0, -1.0, -1.0], [0.0, 0.0, 1.0, 1.0]]
 
@@ -33,7 +37,7 @@ def balancer() -> FrozenPolicy:
 def reference_of(policy: FrozenPolicy, settings: Settings = SETTINGS) -> Reference:
     seeds = seeding.reference_seeds(0, settings.episodes)
     environment = str(policy.card.environment["id"])
-    made = gathering.gather(policy, lambda: gymnasium.make(environment), seeds, settings, 1000)
+    made = gathering.gather(policy, lambda: gymnasium.make(environment), seeds, settings)
     assert isinstance(made, Reference)
     return made
 
@@ -68,6 +72,19 @@ def test_at_home_it_stays_near_the_declared_rate(folder: Path) -> None:
     assert (report.obs_shift.p_value or 0) > 0.01
     assert (report.dynamics_shift.p_value or 0) > 0.01
     assert (report.novelty_rate.value or 1) < 0.4
+
+
+def test_an_alarm_calibrated_to_every_other_episode_goes_up_as_often(tmp_path: Path) -> None:
+    """From below as well: an alarm that stays silent keeps any rate.
+
+    The 10th of 19 calibration episodes is the threshold: Beta-binomial(60; 10, 10), which lies
+    between 12 and 48 for 99 in 100 references.
+    """
+    place = saved(balancer(), tmp_path / "policy")
+    storing.save(
+        reference_of(balancer(), dataclasses.replace(SETTINGS, false_alarm_rate=0.5)), place
+    )
+    assert 12 <= watch(place, 60).report().alarms <= 48
 
 
 def test_another_world_raises_the_alarm(folder: Path) -> None:
@@ -116,19 +133,19 @@ def test_the_tracker_agrees_with_the_batch_formulas() -> None:
     """Step by step and all at once give the same residuals, sum and novelty."""
     g = np.random.default_rng(0)
     states, actions = g.standard_normal((400, 3)), g.standard_normal((400, 2))
-    model = drift.fit_dynamics([(states[:200], actions[:200])])
+    model = dynamics.fit_dynamics([(states[:200], actions[:200])])
     low, high = np.full(3, -1.0), np.full(3, 1.0)
     plain = vectors.of_observations(spaces.to_data(gymnasium.spaces.Box(-9, 9, (3,))))
     assert not isinstance(plain, str)
     acts = vectors.of_actions(spaces.to_data(gymnasium.spaces.Box(-9, 9, (2,))))
     tracker = Tracker(plain, acts, model, low, high, 0.5)
     path = [tracker.step(s, a) for s, a in zip(states, actions, strict=True)]
-    known = drift.residuals(model, states, actions)
+    known = dynamics.residuals(model, states, actions)
     z = (known - model.residual_mean) / model.residual_sd
-    assert path[1:] == pytest.approx(drift.cusum(z, 0.5))
+    assert path[1:] == pytest.approx(cusum(z, 0.5))
     assert tracker.residual == pytest.approx(known.mean())
     assert tracker.highest == pytest.approx(max(path))
-    assert tracker.novelty_rate == drift.novelty_rate(states, low, high)
+    assert tracker.novelty_rate == novelty_rate(states, low, high)
     assert KEPT / 2 <= len(tracker.samples) <= KEPT
     assert tracker.samples[1] == pytest.approx(states[16])
 
@@ -244,10 +261,11 @@ def test_a_dict_is_one_vector() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (Settings(2, 18, 0.05, 0.5), "calibration_episodes=19"),
-        (Settings(1, 19, 0.05, 0.5), "fit_episodes=1"),
-        (Settings(2, 19, 0.0, 0.5), "false_alarm_rate=0.0"),
-        (Settings(2, 19, 0.05, -1.0), "kappa=-1.0"),
+        (Settings(2, 18, 0.05, 0.5, 1000), "calibration_episodes=19"),
+        (Settings(1, 19, 0.05, 0.5, 1000), "fit_episodes=1"),
+        (Settings(2, 19, 0.0, 0.5, 1000), "false_alarm_rate=0.0"),
+        (Settings(2, 19, 0.05, -1.0, 1000), "kappa=-1.0"),
+        (Settings(2, 19, 0.05, 0.5, 1), "step_limit=1"),
     ],
 )
 def test_settings_that_give_no_threshold_are_refused(settings: Settings, said: str) -> None:
@@ -257,6 +275,6 @@ def test_settings_that_give_no_threshold_are_refused(settings: Settings, said: s
 
 
 def test_no_reference_can_be_asked_for() -> None:
-    none = Settings(0, 0, 0.05, 0.5)
+    none = Settings(0, 0, 0.05, 0.5, 1000)
     require_valid(none, "monitoring")
     assert none.episodes == 0

@@ -81,9 +81,9 @@ def test_rewards_after_the_change_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize("delta", [0.5, 1.0])
 def test_the_monitor_notices_a_push_that_changes(delta: float, tmp_path: Path) -> None:
     policy = linear_policy("CartPole-v1", [[0, 0, -1, -1], [0, 0, 1, 1]], [0.0, 0.0])
-    settings = Settings(8, 19, 0.05, 0.5)
+    settings = Settings(8, 19, 0.05, 0.5, 1000)
     seeds = seeding.reference_seeds(0, settings.episodes)
-    made = gathering.gather(policy, lambda: gymnasium.make("CartPole-v1"), seeds, settings, 1000)
+    made = gathering.gather(policy, lambda: gymnasium.make("CartPole-v1"), seeds, settings)
     assert isinstance(made, Reference)
     place = saved(policy, tmp_path / "p")
     storing.save(made, place)

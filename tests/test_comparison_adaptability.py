@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -21,7 +22,7 @@ def facts(
 ) -> Facts:
     costs = {"gradient_updates": 5.0 + seed, "seconds": 1.0, "cpu_seconds": 1.0}
     words = {"weights": "the run's"}
-    return Facts("ppo", seed, kind, "wind", 0.5, "w", "N", 2.0, budget, steps, costs, words)
+    return Facts("ppo", seed, kind, "wind", 0.5, "w", "N", 2.0, budget, steps, costs, {}, words)
 
 
 def episodes(
@@ -76,6 +77,8 @@ def test_a_block_worked_out_by_hand() -> None:
     assert recovery["median"] is None
     assert recovery["restricted_mean"] == pytest.approx((10 + 30) / 2)
     assert block["cost"]["gradient_updates"] == 5.5
+    assert block["cost"]["energy"]["source"] == "unavailable"
+    assert "did not count energy" in block["cost"]["energy"]["joules_reason"]
     assert block["curves"][1]["shifted"]["estimate"] == pytest.approx(0.875)
     assert block["curves"][1]["scratch"]["estimate"] == pytest.approx(0.1)
     assert block["per_seed"]["0"]["steps_to_recover"] == 30
@@ -205,6 +208,19 @@ def test_without_episodes_the_reason_stands() -> None:
 def test_names_read_back() -> None:
     name = SnapshotName("ppo-1a2b", SCRATCH, "wind+dust@0.5", 0.25, 300)
     assert SnapshotName.parse(str(name)) == name
+
+
+def test_energy_is_averaged_where_all_have_counted_it() -> None:
+    used = [{"source": "RAPL package", "joules": j, "gpu_joules": None} for j in (100.0, 300.0)]
+    two = [dataclasses.replace(facts(i), energy=one) for i, one in enumerate(used)]
+    (block,) = adaptability.blocks(two_seeds(), two, SCALE)["ppo"]["adaptation"]
+    assert block["cost"]["energy"]["joules"] == 200.0
+    assert "6 gradient steps, 1 s, 200 J (RAPL package)" in card.card_text(
+        {"name": "ppo", "adaptation": [block]}
+    )
+    (block,) = adaptability.blocks(two_seeds(), [two[0], facts(1)], SCALE)["ppo"]["adaptation"]
+    assert block["cost"]["energy"]["joules"] is None
+    assert block["cost"]["energy"]["source"] == "RAPL package, or unavailable"
 
 
 def test_the_card_says_what_was_regained() -> None:

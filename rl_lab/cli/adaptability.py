@@ -188,5 +188,6 @@ def _facts(adapted: Adapted) -> Facts:
         budget=int(card["budget"]),
         steps=tuple(adapted.steps),
         costs={key: float(card[key]) for key in ("gradient_updates", "seconds", "cpu_seconds")},
+        energy=card.get("energy") or {},
         declared=dict(card["declared"]),
     )

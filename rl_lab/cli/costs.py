@@ -6,13 +6,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rl_lab.energy import UNAVAILABLE
+from rl_lab import energy
 from rl_lab.evaluation import speed
 from rl_lab.records import EpisodeRecord
 from rl_lab.shifts.context import NO_SHIFT
 
 _MEANS = ("seconds", "cpu_seconds", "peak_memory_bytes", "steps", "gradient_updates")
-_NOT_COUNTED = "a run's version of rl-lab did not count energy"
 
 
 def training(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -20,22 +19,11 @@ def training(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not cards:
         return None
     means = {key: statistics.fmean(card[key] for card in cards) for key in _MEANS}
-    return {**means, "energy": _energy(cards), "settings": cards[0]["settings"]}
-
-
-def _energy(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean joules; one run that does not know them leaves the mean unknown."""
-    found = [card.get("energy") or {} for card in cards]
-    sources = sorted({one.get("source", UNAVAILABLE) for one in found})
-    data: dict[str, Any] = {"source": ", or ".join(sources)}
-    for key in ("joules", "gpu_joules"):
-        values = [one.get(key) for one in found]
-        known = [value for value in values if value is not None]
-        data[key] = statistics.fmean(known) if len(known) == len(values) else None
-        if data[key] is None:
-            silent = found[values.index(None)]
-            data[f"{key}_reason"] = silent.get(f"{key}_reason", _NOT_COUNTED)
-    return data
+    return {
+        **means,
+        "energy": energy.mean([card.get("energy") or {} for card in cards]),
+        "settings": cards[0]["settings"],
+    }
 
 
 def known(
@@ -52,6 +40,6 @@ def known(
     steps = statistics.fmean(lengths) if lengths else None
     if costs is None:
         return speed.Known(None, None, "", steps)
-    energy = costs["energy"]
-    why = energy.get("joules_reason", "")
-    return speed.Known(costs["seconds"], energy["joules"], why, steps)
+    used = costs["energy"]
+    why = used.get("joules_reason", "")
+    return speed.Known(costs["seconds"], used["joules"], why, steps)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from rl_lab import energy
 from rl_lab.adaptations import CONTINUED
 from rl_lab.comparison import measuring, scoring, snapshots
 from rl_lab.comparison.snapshots import Cells, Facts, SeedCurves
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from rl_lab.records import EpisodeRecord
 
 _COSTS = ("gradient_updates", "seconds", "cpu_seconds")
-_NO_ENERGY = "joules are not measured while training"
 
 
 def blocks(
@@ -140,8 +140,7 @@ def _cost(seeds: Sequence[SeedCurves]) -> dict[str, Any]:
     return {
         "steps": round(seeds[0].curves.budget),
         **means,
-        "joules": None,
-        "joules_reason": _NO_ENERGY,
+        "energy": energy.mean([s.facts.energy for s in seeds]),
     }
 
 

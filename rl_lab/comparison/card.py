@@ -202,7 +202,9 @@ def _pair(block: Data, one: str, two: str) -> str:
 
 
 def _cost(cost: Data) -> str:
-    return f"{cost['gradient_updates']:,.0f} gradient steps, {cost['seconds']:.0f} s"
+    used = cost["energy"]
+    joules = "" if used["joules"] is None else f", {used['joules']:,.0f} J ({used['source']})"
+    return f"{cost['gradient_updates']:,.0f} gradient steps, {cost['seconds']:.0f} s{joules}"
 
 
 def texts(contestants: Sequence[Data]) -> list[str]:

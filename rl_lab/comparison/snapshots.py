@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Facts:
         budget: Steps that were asked for.
         steps: Steps at which there are snapshots.
         costs: What the training took: `gradient_updates`, `seconds`, `cpu_seconds`.
+        energy: `{source, joules, gpu_joules}` of the machine meanwhile, snapshots included; empty
+            where it was not counted.
         declared: What was carried over, in words.
     """
 
@@ -50,6 +52,7 @@ class Facts:
     budget: int
     steps: tuple[int, ...]
     costs: Mapping[str, float]
+    energy: Mapping[str, Any]
     declared: Mapping[str, str]
 
 

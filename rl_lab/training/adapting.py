@@ -13,6 +13,7 @@ import torch
 import rl_lab
 from rl_lab import adaptations, checkpoints, files, frozen_policy, paths, provenance, runs, states
 from rl_lab.agent import Agent, MakeAgent
+from rl_lab.energy import meters
 from rl_lab.errors import LabError
 from rl_lab.runs import Progress
 from rl_lab.tracking import EventWriter, MetricsLog, NullWriter, tags
@@ -116,6 +117,7 @@ class _Recorder:
         self._start = self._beat = time.monotonic()
         self._cpu_start = time.process_time()
         self._aside_s = self._aside_cpu_s = 0.0
+        self._energy = meters()
         self._step = 0
         self._return: float | None = None
         self._due = [0, *plan.marks]
@@ -210,6 +212,7 @@ class _Recorder:
             "budget": plan.steps,
             "steps": self._step,
             **self._costs(),
+            "energy": self._energy.data(),
             "snapshots": self._snapshots,
             "declared": self._declared,
             "error": error,

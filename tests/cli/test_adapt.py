@@ -60,6 +60,10 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_snapshots_begin_with_the_run_s_own_policy(lab: Path) -> None:
     card = adaptations.read(adapted(lab, "ppo"))
+    golden = adaptations.read(Path(__file__).parents[1] / "golden" / "adaptation_v1")
+    assert set(card) == set(golden)
+    assert set(card["snapshots"][0]) == set(golden["snapshots"][0])
+    assert set(card["declared"]) == set(golden["declared"])
     steps = [snapshot["step"] for snapshot in card["snapshots"]]
     assert steps[0] == 0
     assert steps[-1] >= 600

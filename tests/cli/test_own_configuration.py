@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from rl_lab import cli
+from rl_lab.cli import worlds
+from rl_lab.cli.options import Options
 
 
 @pytest.fixture
@@ -46,6 +48,16 @@ def test_each_kind_of_file_is_found(folder: Path, capsys: pytest.CaptureFixture[
     assert "n_steps: 9" in composed(capsys, "env=Mine", "agent=a2c", *own)
     assert cli.main(["list", "env", *own]) == 0
     assert "Mine" in capsys.readouterr().out
+
+
+def test_a_shared_folder_of_one_s_own_is_searched(folder: Path) -> None:
+    """As `any` and `mujoco` are: a folder of no single environment, without naming it anywhere."""
+    text = (folder / "shift" / "FakeCountdown-v0" / "scaled.yaml").read_text()
+    (folder / "shift" / "ours").mkdir()
+    own = text.replace("name: scaled", "name: twice").replace("FakeCountdown-v0", "any")
+    (folder / "shift" / "ours" / "twice.yaml").write_text(own)
+    (shift,) = worlds.declared("twice", "FakeCountdown-v0", Options(config_dir=folder), "shift")
+    assert (shift.name, shift.environment) == ("twice", "any")
 
 
 def test_it_trains_and_is_evaluated_under_its_own_shift(folder: Path) -> None:

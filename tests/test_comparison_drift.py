@@ -18,7 +18,9 @@ from rl_lab.drift_records import DriftRecord
 from rl_lab.statistics import drift
 from rl_lab.statistics.scale import Scale
 
-SETUP = Setup("wind", 1.0, {"kind": "step"}, change_step=10, change_episode=None, horizon=5)
+SETUP = Setup(
+    "wind", 1.0, {"kind": "step"}, change_step=10, change_episode=None, horizon=5, termination=None
+)
 SCALE = Scale(0.0, 100.0, "")
 STILL = DriftRecord(
     contestant="ppo",
@@ -197,6 +199,22 @@ def test_an_end_without_drift_is_told() -> None:
     still, moved = pair(0)
     found = block([dataclasses.replace(still, terminated=True, truncated=False), moved])
     assert found["survival"]["reason"].startswith("episodes end without drift too")
+
+
+@pytest.mark.parametrize("kind", ["goal", "failure", "either"])
+def test_where_an_end_is_the_goal_it_is_no_death(kind: str) -> None:
+    setup = dataclasses.replace(SETUP, termination=kind)
+    still, moved = pair(0, length=12, terminated=True)
+    records = [dataclasses.replace(still, length=11, terminated=True), moved]
+    (found,) = drifting.blocks(records, [setup], SCALE, {"ppo": False})["ppo"]["drift"]
+    survival = found["survival"]
+    if kind == "goal":
+        assert survival["drift"] is survival["no_drift"] is None
+        assert survival["drift_reason"] == "here an episode ends when the task is done"
+        assert ("       survival", "-", survival["drift_reason"]) in card.card({"drift": [found]})
+    else:
+        assert survival["drift"]["estimate"] == survival["no_drift"]["estimate"] == 0.0
+        assert ("reason" in survival) is (kind == "either")
 
 
 def test_whatever_is_missing_says_why() -> None:

@@ -157,6 +157,7 @@ def test_environment_file_is_named_after_a_registered_id(name: str) -> None:
         "imports",
         "anchors",
         "headline_shift",
+        "termination",
     ]
 
 

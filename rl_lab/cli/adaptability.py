@@ -61,8 +61,17 @@ def wanted(
     contestants: Sequence[Entrant],
     planned: Worlds,
     seeds: Sequence[int],
+    termination: str | None,
 ) -> Wanted:
     """What a configuration asks for.
+
+    Args:
+        data: The whole configuration.
+        places: Where adaptations are.
+        contestants: Who is evaluated.
+        planned: The worlds besides the training's.
+        seeds: The published list.
+        termination: What an end before the limit means, as `worlds.termination` gives it.
 
     Raises:
         BadInput: A place holds no adaptation of a contestant, or a number is out of range.
@@ -76,12 +85,12 @@ def wanted(
         snapshots=tuple(snapshots),
         tasks=tuple(adaptations.tasks(adapted, snapshots, faced)),
         damaged=tuple(damaged),
-        drifts=_setups(planned, worlds.count(settings, "drift_horizon", 1)),
+        drifts=_setups(planned, worlds.count(settings, "drift_horizon", 1), termination),
         drift_tasks=tuple(_drift_tasks(contestants, planned)),
     )
 
 
-def _setups(planned: Worlds, horizon: int) -> tuple[Setup, ...]:
+def _setups(planned: Worlds, horizon: int, termination: str | None) -> tuple[Setup, ...]:
     moved_by = planned.schedule
     if moved_by is None or not planned.scheduled:
         return ()
@@ -94,6 +103,7 @@ def _setups(planned: Worlds, horizon: int) -> tuple[Setup, ...]:
             change_step=moved_by.start if within else 0,
             change_episode=None if within else moved_by.start,
             horizon=horizon,
+            termination=termination,
         )
         for shift in planned.shifts
     )

@@ -297,7 +297,7 @@ def environment(
     """
     # What a file of the user's leaves out is what an environment without a file has.
     data = {**config.read_yaml(paths.conf_dir() / "env" / "any.yaml"), **data}
-    for key in ("name", "headline_shift", "game"):
+    for key in ("name", "headline_shift", "termination", "game"):
         data.pop(key, None)
     anchors = data.pop("anchors", None)
     imports = typed.value(data.pop("imports", []), tuple[str, ...], "env.imports")

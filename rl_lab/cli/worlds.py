@@ -18,6 +18,7 @@ from rl_lab.frozen_policy import Card
 from rl_lab.shifts import Context, Schedule, Shift
 
 HEADLINE = "headline"
+TERMINATIONS = ("goal", "failure", "either", "never")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,6 +230,22 @@ def headline(environment: str, options: Options) -> list[str]:
     """The shifts that an environment's robustness is told by: both sides of one parameter."""
     named = configured(environment, options).get("headline_shift")
     return [str(name) for name in (named if isinstance(named, list) else [named]) if name]
+
+
+def termination(environment: str, options: Options) -> str | None:
+    """What an end before the limit means in an environment; None where it is not known.
+
+    Raises:
+        BadInput: The configuration names something else.
+    """
+    named = configured(environment, options).get("termination")
+    if named not in (None, *TERMINATIONS):
+        raise BadInput(
+            f"termination={named} of {environment}",
+            f"one of {', '.join(TERMINATIONS)}, or null",
+            closest(str(named), TERMINATIONS),
+        )
+    return named
 
 
 def _read(name: str, environment: str, options: Options, key: str) -> Shift:

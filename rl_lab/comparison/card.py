@@ -131,7 +131,7 @@ def _drift(block: Data) -> list[Row]:
     if "reason" in block:
         return [("drift", MISSING, f"{where}: {block['reason']}")]
     survival = block["survival"]
-    alone = _value(survival["no_drift"])
+    alone = f"without drift {_value(survival['no_drift'])}"
     until = " later" if block["change_episode"] is None else " of an episode"
     rows: list[Row] = [
         ("drift: loss (score)", _value(block["loss_score"]), where),
@@ -143,7 +143,7 @@ def _drift(block: Data) -> list[Row]:
         (
             "       survival",
             f"{_value(survival['drift'])}",
-            f"{block['horizon']} steps{until}; without drift {alone}",
+            survival.get("drift_reason", f"{block['horizon']} steps{until}; {alone}"),
         ),
     ]
     return [*rows, *_detection(block)]

@@ -35,6 +35,8 @@ class Setup:
         change_step: Steps of an episode before the change.
         change_episode: Episodes before the change; None where the clock are steps.
         horizon: Steps after the change at which survival is taken.
+        termination: What an end before the limit means: `goal`, `failure`, `either` or `never`;
+            None where it is not known.
     """
 
     shift: str
@@ -43,6 +45,7 @@ class Setup:
     change_step: int
     change_episode: int | None
     horizon: int
+    termination: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +108,9 @@ def _loss(pairs: Pairs) -> dict[str, Found]:
 
 
 def _survival(pairs: Pairs) -> dict[str, Found]:
+    if pairs.setup.termination == "goal":
+        reached: Found = Measured(None, "here an episode ends when the task is done"), None
+        return {"survival": reached, "survival_no_drift": reached}
     until = pairs.setup.change_step + pairs.setup.horizon
 
     def share(records: Sequence[DriftRecord]) -> Found:

@@ -151,6 +151,8 @@ def _median_delay(found: Mapping[int, Mapping[str, Found]], key: str) -> dict[st
 
 def _ended_alone(whole: Iterable[Pairs]) -> dict[str, str]:
     """A caution where an unchanged world ends episodes too: that may be what the task asks for."""
+    if any(pairs.setup.termination in ("goal", "failure") for pairs in whole):
+        return {}
     if not any(r.terminated for pairs in whole for r in pairs.still):
         return {}
     return {"reason": "episodes end without drift too; where that is the goal, it is no death"}

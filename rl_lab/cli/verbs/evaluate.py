@@ -170,7 +170,8 @@ def _request(
         if (met := worlds.met_in_training(e.card, planned.near))
     }
     work = plan.tasks(contestants, seeds, planned.contexts, own)
-    asked = adaptability.wanted(data, _adaptations(data), contestants, planned, seeds)
+    ends = worlds.termination(environment, options)
+    asked = adaptability.wanted(data, _adaptations(data), contestants, planned, seeds, ends)
     everything = [*work, *asked.drift_tasks]
     code = plan.fingerprint(everything, contestants, settings["step_limit"])
     name = data["name"] or f"{paths.file_name(environment)}-{code}"

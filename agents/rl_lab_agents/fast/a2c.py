@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl_lab_agents.fast import actor_critic, compiled
+from rl_lab_agents.fast import compiled, losses
 from rl_lab_agents.fast.on_policy import OnPolicy
 from rl_lab_agents.standard import A2C
 
@@ -26,9 +26,9 @@ class FastA2C(OnPolicy, A2C):
         record("train/n_updates", self._n_updates, exclude="tensorboard")
         values, returns = rollout.values.ravel(), rollout.returns.ravel()
         record("train/explained_variance", compiled.explained_variance(values, returns))
-        record("train/entropy_loss", stats[actor_critic.ENTROPY_LOSS])
-        record("train/policy_loss", stats[actor_critic.POLICY_LOSS])
-        record("train/value_loss", stats[actor_critic.VALUE_LOSS])
+        record("train/entropy_loss", stats[losses.ENTROPY_LOSS])
+        record("train/policy_loss", stats[losses.POLICY_LOSS])
+        record("train/value_loss", stats[losses.VALUE_LOSS])
         std = self._network.std()
         if std is not None:
             record("train/std", float(std.mean()))

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from rl_lab_agents.fast import compiled, heads
+from rl_lab_agents.fast import compiled, heads, losses, optimizers
 from rl_lab_agents.fast.compiled import LINEAR, jit
+from rl_lab_agents.fast.losses import CLIPPED, ENTROPY_LOSS, KL, LOSS, POLICY_LOSS, VALUE_LOSS
 
 ADAM, RMSPROP = 0, 1
-POLICY_LOSS, VALUE_LOSS, ENTROPY_LOSS, KL, CLIPPED, LOSS = range(6)
 STATISTICS = 6
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 
@@ -157,11 +157,8 @@ def gradient(
     log_prob, entropy = np.empty(rows, np.float32), np.empty(rows, np.float32)
     heads.judge(head, cuts, params, log_std_at, scores, variance, actions, log_prob, entropy)
     d_log_prob = np.empty(rows, np.float32)
-    _policy_loss(log_prob, old_log_prob, advantage, surrogate, clip, d_log_prob, stats)
-    total = _ZERO
-    for r in range(rows):
-        total += entropy[r]
-    stats[ENTROPY_LOSS] = -total * share
+    losses.policy(log_prob, old_log_prob, advantage, surrogate, clip, d_log_prob, stats)
+    stats[ENTROPY_LOSS] = -entropy.sum() * share
     out = compiled.output(actor, delta, rows)
     heads.differentiate(
         head, cuts, params, grads, log_std_at, scores, latent, variance, actions, d_log_prob,
@@ -169,61 +166,24 @@ def gradient(
     )  # fmt: skip
     compiled.backward(params, grads, actor, kind, x, work, delta, True)
 
-    compiled.forward(params, critic, kind, LINEAR, x, value_work)
-    values = compiled.output(critic, value_work, rows)
-    d_values = compiled.output(critic, delta, rows)
-    _value_loss(values, old_values, returns, clip_value, value_weight, d_values, stats)
-    compiled.backward(params, grads, critic, kind, x, value_work, delta, True)
+    _value_gradient(
+        params, grads, critic, kind, x, old_values, returns, clip_value, value_weight, value_work,
+        delta, stats,
+    )  # fmt: skip
     loss = stats[POLICY_LOSS] + entropy_weight * stats[ENTROPY_LOSS]
     stats[LOSS] = loss + value_weight * stats[VALUE_LOSS]
 
 
 @jit
-def _policy_loss(
-    log_prob: Any, old_log_prob: Any, advantage: Any, surrogate: bool, clip: float,
-    d_log_prob: Any, stats: Any,
+def _value_gradient(
+    params: Any, grads: Any, critic: Any, kind: int, x: Any, old_values: Any, returns: Any,
+    clip: float, weight: float, work: Any, delta: Any, stats: Any,
 ) -> None:  # fmt: skip
-    rows = log_prob.shape[0]
-    share = _ONE / np.float32(rows)
-    loss, divergence, clipped = _ZERO, _ZERO, 0
-    low, high = np.float32(1.0 - clip), np.float32(1.0 + clip)
-    for r in range(rows):
-        if not surrogate:
-            loss -= advantage[r] * log_prob[r]
-            d_log_prob[r] = -advantage[r] * share
-            continue
-        log_ratio = log_prob[r] - old_log_prob[r]
-        ratio = np.float32(math.exp(log_ratio))
-        free = advantage[r] * ratio
-        bound = advantage[r] * min(max(ratio, low), high)
-        loss -= min(free, bound)
-        d_log_prob[r] = -free * share if free <= bound else _ZERO
-        divergence += ratio - _ONE - log_ratio
-        clipped += abs(ratio - _ONE) > clip
-    stats[POLICY_LOSS] = loss * share
-    stats[KL] = divergence * share
-    stats[CLIPPED] = clipped * share
-
-
-@jit
-def _value_loss(
-    values: Any, old_values: Any, returns: Any, clip: float, weight: float, d_values: Any,
-    stats: Any,
-) -> None:  # fmt: skip
-    rows = values.shape[0]
-    share = _ONE / np.float32(rows)
-    scale, limit = _TWO * np.float32(weight) * share, np.float32(clip)
-    loss = _ZERO
-    for r in range(rows):
-        found, slope = values[r, 0], scale
-        if not math.isnan(clip):
-            moved = found - old_values[r]
-            slope = scale if -limit <= moved <= limit else _ZERO
-            found = old_values[r] + min(max(moved, -limit), limit)
-        error = found - returns[r]
-        loss += error * error
-        d_values[r, 0] = slope * error
-    stats[VALUE_LOSS] = loss * share
+    compiled.forward(params, critic, kind, LINEAR, x, work)
+    values = compiled.output(critic, work, x.shape[0])
+    d_values = compiled.output(critic, delta, x.shape[0])
+    losses.value(values, old_values, returns, clip, weight, d_values, stats)
+    compiled.backward(params, grads, critic, kind, x, work, delta, True)
 
 
 @jit
@@ -295,12 +255,12 @@ def update(
             if target_kl >= 0 and now[KL] > 1.5 * target_kl:
                 stop = True
                 break
-            scale, _ = compiled.clip_factor(grads, max_norm)
+            scale, _ = optimizers.clip_factor(grads, max_norm)
             steps += 1
             if optimizer == ADAM:
-                compiled.adam(params, grads, moments, scale, lr, first, second, eps, step + steps)
+                optimizers.adam(params, grads, moments, scale, lr, first, second, eps, step + steps)
             else:
-                compiled.rmsprop(params, grads, moments, scale, lr, first, eps)
+                optimizers.rmsprop(params, grads, moments, scale, lr, first, eps)
         stats[KL] = sums[KL] / in_epoch
     for k in (POLICY_LOSS, VALUE_LOSS, ENTROPY_LOSS, CLIPPED):
         stats[k] = sums[k] / judged

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_lab_agents.fast import compiled, critics
+from rl_lab_agents.fast import compiled, critics, optimizers
 from rl_lab_agents.fast.compiled import TANH, jit
 
 ACTOR_LOSS, CRITIC_LOSS = range(2)
@@ -144,7 +144,7 @@ def update(
         critics.join(batches.x[k], batches.actions[k], space.joint)
         stats[CRITIC_LOSS] += critics.gradient(both, 1.0, space) / count
         c = settings.constants[1]
-        compiled.adam(
+        optimizers.adam(
             both.params, both.grads, both.moments, _ONE, settings.lr, c[0], c[1], c[2],
             settings.steps[1] + k + 1,
         )  # fmt: skip
@@ -152,11 +152,11 @@ def update(
             turns += 1
             stats[ACTOR_LOSS] += actor_gradient(actor, both, batches.x[k], space)
             c = settings.constants[0]
-            compiled.adam(
+            optimizers.adam(
                 actor.params, actor.grads, actor.moments, _ONE, settings.lr, c[0], c[1], c[2],
                 settings.steps[0] + turns,
             )  # fmt: skip
-            compiled.polyak(both.params, both.target, settings.tau)
-            compiled.polyak(actor.params, actor.target, settings.tau)
+            optimizers.polyak(both.params, both.target, settings.tau)
+            optimizers.polyak(actor.params, actor.target, settings.tau)
     stats[ACTOR_LOSS] = stats[ACTOR_LOSS] / turns if turns > 0 else np.nan
     return turns

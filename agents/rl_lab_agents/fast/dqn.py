@@ -8,7 +8,7 @@ import numpy as np
 from stable_baselines3 import DQN
 from stable_baselines3.dqn.policies import DQNPolicy
 
-from rl_lab_agents.fast import binding, compiled, coverage, q_learning
+from rl_lab_agents.fast import binding, coverage, optimizers, q_learning
 from rl_lab_agents.fast.off_policy import OffPolicy
 
 
@@ -69,7 +69,7 @@ class FastDQN(OffPolicy, DQN):
         self._n_calls += 1
         if self._n_calls % max(self.target_update_interval // self.n_envs, 1) == 0:
             net = self._network
-            compiled.polyak(net.flat.values, net.target.values, float(self.tau))
+            optimizers.polyak(net.flat.values, net.target.values, float(self.tau))
         self.exploration_rate = self.exploration_schedule(self._current_progress_remaining)
         self.logger.record("rollout/exploration_rate", self.exploration_rate)
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from rl_lab_agents.fast import actor_critic, compiled
+from rl_lab_agents.fast import compiled, losses
 from rl_lab_agents.fast.on_policy import OnPolicy
 from rl_lab_agents.standard import PPO
 
@@ -31,12 +31,12 @@ class FastPPO(OnPolicy, PPO):
         )
         self._n_updates += epochs
         record = self.logger.record
-        record("train/entropy_loss", stats[actor_critic.ENTROPY_LOSS])
-        record("train/policy_gradient_loss", stats[actor_critic.POLICY_LOSS])
-        record("train/value_loss", stats[actor_critic.VALUE_LOSS])
-        record("train/approx_kl", stats[actor_critic.KL])
-        record("train/clip_fraction", stats[actor_critic.CLIPPED])
-        record("train/loss", stats[actor_critic.LOSS])
+        record("train/entropy_loss", stats[losses.ENTROPY_LOSS])
+        record("train/policy_gradient_loss", stats[losses.POLICY_LOSS])
+        record("train/value_loss", stats[losses.VALUE_LOSS])
+        record("train/approx_kl", stats[losses.KL])
+        record("train/clip_fraction", stats[losses.CLIPPED])
+        record("train/loss", stats[losses.LOSS])
         rollout = self._rollout
         values, returns = rollout.values.ravel(), rollout.returns.ravel()
         record("train/explained_variance", compiled.explained_variance(values, returns))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_lab_agents.fast import compiled
+from rl_lab_agents.fast import compiled, optimizers
 from rl_lab_agents.fast.compiled import LINEAR, jit
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
@@ -89,6 +89,6 @@ def update(
             params, target, grads, layers, kind, x[k], actions[k], following[k], rewards[k],
             ends[k], gamma, work, delta,
         )  # fmt: skip
-        scale, _ = compiled.clip_factor(grads, max_norm)
-        compiled.adam(params, grads, moments, scale, lr, first, second, eps, step + k + 1)
+        scale, _ = optimizers.clip_factor(grads, max_norm)
+        optimizers.adam(params, grads, moments, scale, lr, first, second, eps, step + k + 1)
     return total / x.shape[0]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rl_lab_agents.fast import compiled, critics
+from rl_lab_agents.fast import compiled, critics, optimizers
 from rl_lab_agents.fast.compiled import LINEAR, jit
 
 ACTOR_LOSS, CRITIC_LOSS, WEIGHT_LOSS, WEIGHT = range(4)
@@ -197,7 +197,7 @@ def _weigh(weight: Any, log_probs: Any, settings: Any, k: int, stats: Any) -> fl
     stats[WEIGHT_LOSS] -= weight.logarithm[0] * mean
     slope = np.full(1, -np.float32(mean), np.float32)
     c = settings.constants[2]
-    compiled.adam(
+    optimizers.adam(
         weight.logarithm, slope, weight.moments, _ONE, settings.lr, c[0], c[1], c[2],
         settings.steps[2] + k + 1,
     )  # fmt: skip
@@ -234,7 +234,7 @@ def update(
         critics.join(x, batches.actions[k], space.joint)
         stats[CRITIC_LOSS] += critics.gradient(both, 0.5, space)
         c = settings.constants[1]
-        compiled.adam(
+        optimizers.adam(
             both.params, both.grads, both.moments, _ONE, settings.lr, c[0], c[1], c[2],
             settings.steps[1] + k + 1,
         )  # fmt: skip
@@ -243,12 +243,12 @@ def update(
         actor_gradient(actor, x, noise[k, 0], alpha, space)
         stats[ACTOR_LOSS] += actor_loss(alpha, space)
         c = settings.constants[0]
-        compiled.adam(
+        optimizers.adam(
             actor.params, actor.grads, actor.moments, _ONE, settings.lr, c[0], c[1], c[2],
             settings.steps[0] + k + 1,
         )  # fmt: skip
         if k % settings.interval == 0:
-            compiled.polyak(both.params, both.target, settings.tau)
+            optimizers.polyak(both.params, both.target, settings.tau)
     stats /= batches.x.shape[0]
 
 

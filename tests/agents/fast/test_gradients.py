@@ -21,9 +21,12 @@ from rl_lab_agents.fast import (
     critics,
     delayed_actor,
     dqn,
-    on_policy,
+    losses,
+    network,
+    optimizers,
     ppo,
     q_learning,
+    rollout,
     sac,
     soft_actor,
     td3,
@@ -117,9 +120,9 @@ def test_actor_critic(case: Any) -> None:
     kind, space, keywords, clip_value, surrogate = case
     model = model_of(kind, space, **keywords)
     env = DummyVecEnv([lambda: Monitor(CheckedEnv(Still(SPACES[space])))])
-    assert on_policy.fault(model.policy, env) == ""
+    assert network.fault(model.policy, env) == ""
     draws = np.random.default_rng(0)
-    net = on_policy.Network(model.policy)
+    net = network.Network(model.policy)
     x = draws.standard_normal((ROWS, NUMBERS), np.float32)
     with torch.no_grad():
         taken, values, log_prob = model.policy(torch.from_numpy(x))
@@ -143,30 +146,30 @@ def test_actor_critic(case: Any) -> None:
         data["old_values"], surrogate, 0.2, np.nan if clip_value is None else clip_value,
         0.01, 0.5, net.workspace(ROWS), net.workspace(ROWS), net.workspace(ROWS), stats,
     )  # fmt: skip
-    np.testing.assert_allclose(stats[actor_critic.LOSS], loss.item(), **TOLERANCE)
+    np.testing.assert_allclose(stats[losses.LOSS], loss.item(), **TOLERANCE)
     np.testing.assert_allclose(grads, gradients(net.flat, model.policy.parameters()), **TOLERANCE)
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_drawn_actions_have_the_policys_probabilities(space: str) -> None:
     model = model_of(ppo.FastPPO, space, n_steps=2, batch_size=2)
-    net = on_policy.Network(model.policy)
+    net = network.Network(model.policy)
     draws = np.random.default_rng(0)
     x = np.repeat(draws.standard_normal((1, NUMBERS), np.float32), 4000, axis=0)
-    rollout = on_policy.Rollout(net, _many(model, 4000), 1)
-    rollout.seen[0] = x
-    rollout.act(0, rollout.noise(draws))
+    collected = rollout.Rollout(net, _many(model, 4000), 1)
+    collected.seen[0] = x
+    collected.act(0, collected.noise(draws))
     with torch.no_grad():
-        taken = torch.from_numpy(rollout.actions[0])
+        taken = torch.from_numpy(collected.actions[0])
         taken = taken.long() if space != "box" else taken
         taken = taken.flatten() if space == "discrete" else taken
         values, log_prob, _ = model.policy.evaluate_actions(torch.from_numpy(x), taken)
         drawn = model.policy(torch.from_numpy(x))[0].numpy().reshape(4000, -1)
-    np.testing.assert_allclose(rollout.log_probs[0], log_prob.numpy(), **TOLERANCE)
-    np.testing.assert_allclose(rollout.values[0], values.numpy().ravel(), **TOLERANCE)
+    np.testing.assert_allclose(collected.log_probs[0], log_prob.numpy(), **TOLERANCE)
+    np.testing.assert_allclose(collected.values[0], values.numpy().ravel(), **TOLERANCE)
     # Two samples of the same distribution: five standard errors of the difference.
     spread = drawn.std(0) * np.sqrt(2 / 4000)
-    assert (abs(rollout.actions[0].mean(0) - drawn.mean(0)) < 5 * spread + 1e-6).all()
+    assert (abs(collected.actions[0].mean(0) - drawn.mean(0)) < 5 * spread + 1e-6).all()
 
 
 def _many(model: Any, count: int) -> Any:
@@ -323,7 +326,6 @@ def test_td3() -> None:
 
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.RMSprop])
 def test_optimizers(kind: Any) -> None:
-    from rl_lab_agents.fast import compiled
 
     torch.manual_seed(0)
     mine, theirs = (torch.nn.Linear(7, 3) for _ in range(2))
@@ -338,10 +340,12 @@ def test_optimizers(kind: Any) -> None:
         grads = np.concatenate([p.grad.numpy().ravel() for p in theirs.parameters()])
         one, moments = np.float32(1), optimizer.moments
         if optimizer.is_adam:
-            compiled.adam(flat.values, grads, moments, one, 0.01, *optimizer.constants(), step + 1)
+            optimizers.adam(
+                flat.values, grads, moments, one, 0.01, *optimizer.constants(), step + 1
+            )
         else:
             first, _, eps = optimizer.constants()
-            compiled.rmsprop(flat.values, grads, moments, one, 0.01, first, eps)
+            optimizers.rmsprop(flat.values, grads, moments, one, 0.01, first, eps)
         optimizer.count(1)
         other.step()
     for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):

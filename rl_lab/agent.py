@@ -158,6 +158,9 @@ class Agent(Protocol):
     def costs(self) -> Mapping[str, int]:
         """What learning took so far: `gradient_updates`, `parameters`."""
 
+    def close(self) -> None:
+        """Close its environments; nothing is done with it after that."""
+
 
 class MakeAgent(Protocol):
     """An agent family's factory, as a configuration's `_target_` names it."""

@@ -9,13 +9,13 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import gymnasium
 import numpy as np
 
 from rl_lab import spaces
-from rl_lab.errors import BadInput, EnvironmentFault, closest
+from rl_lab.errors import BadInput, EnvironmentFault, Failed, Unanswered, closest
 
 _RECENT = 100  # transitions kept for a crash report
 # Packages whose wrappers a recipe may name without the user saying that they are trusted.
@@ -212,6 +212,13 @@ def applied(env: gymnasium.Env[Any, Any], wrapper: Mapping[str, Any]) -> gymnasi
     return wrapped
 
 
+class Answering(Protocol):
+    """What is waited for."""
+
+    def unanswered(self, seconds: float) -> Failed:
+        """The error where it has been waited for too long; it is waited for no more."""
+
+
 class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Turns whatever goes wrong in an environment into one `EnvironmentFault` that says where.
 
@@ -220,8 +227,8 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     """
 
     not_checkpointed = ("_recent",)
-    # Which environment of this process is at work, and since when by the monotonic clock.
-    at_work: ClassVar[tuple[CheckedEnv, float] | None] = None
+    # What this process waits for, and since when by the monotonic clock.
+    at_work: ClassVar[tuple[Answering, float] | None] = None
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -274,7 +281,11 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def unanswered(self, seconds: float) -> EnvironmentFault:
         """The fault of an environment that has been at work for too long."""
-        return self.fault(f"has not answered for {seconds:.0f} s")
+        fault = Unanswered(
+            self._id, self._seed, self._episode, self._step, f"has not answered for {seconds:.0f} s"
+        )
+        fault.evidence = self.recent()
+        return fault
 
     def note(self, step: int) -> CheckedEnv:
         """Take over the count of this episode's steps from whoever steps what is inside."""

@@ -93,6 +93,10 @@ class EnvironmentFault(Failed):
         return type(self), self.where
 
 
+class Unanswered(EnvironmentFault):
+    """An environment that was waited for too long."""
+
+
 def closest(word: str, known: Iterable[str]) -> str:
     """The known word most like `word` as " Did you mean 'x'?", or "" where none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -45,15 +45,16 @@ def training_seed(run_seed: int) -> int:
     return run_seed * SEEDS_PER_RUN
 
 
-def renewal_seed(run_seed: int, index: int) -> int:
+def renewal_seed(run_seed: int, index: int, *names: str) -> int:
     """The first seed of environments that begin anew in the middle of a run; of training's block.
 
     Args:
         run_seed: The run's seed.
         index: How many times this happened before, or any other count.
+        names: Of what is no run but goes on from one.
     """
     last = _SELECTION_BLOCK - SEEDS_PER_RUN
-    return int(generator(run_seed, "renewal", index).integers(SEEDS_PER_RUN, last))
+    return int(generator(run_seed, "renewal", index, *names).integers(SEEDS_PER_RUN, last))
 
 
 def selection_seeds(run_seed: int, episodes: int) -> list[int]:

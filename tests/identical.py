@@ -48,6 +48,26 @@ def attempt(
     folder = Path(output.removeprefix("output=").strip("'"))
     place = folder / job.plan.folder.relative_to("planned")
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, folder=place))
+
+    def train() -> int:
+        planning.plan = lambda words, options: job
+        return cli.main(["train", "seed=0"])
+
+    return forked(train, before, kill_after_s)
+
+
+def forked(
+    act: Callable[[], int],
+    before: Callable[[], None] = lambda: None,
+    kill_after_s: float | None = None,
+) -> int:
+    """Do something in a silent process of its own; returns its exit code, negative for a signal.
+
+    Args:
+        act: Gives the exit code.
+        before: Called first, in the process; it may arm it to die.
+        kill_after_s: Send it SIGKILL after so long; None never.
+    """
     child = os.fork()
     if child == 0:
         code = 70
@@ -55,9 +75,8 @@ def attempt(
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, 1)
             os.dup2(null, 2)
-            planning.plan = lambda words, options: job
             before()
-            code = cli.main(["train", "seed=0"])
+            code = act()
         finally:
             os._exit(code)
     if kill_after_s is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def traced(model: BaseAlgorithm, algorithm: str) -> TracedPolicy:
     raw = _innermost(env).observation_space
     parts = {key: _part(env, key) for key in _keys(raw)}
     recurrent = hasattr(model.policy, "lstm_actor")
-    masked = "Maskable" in type(model.policy).__name__
+    masked = "action_masks" in inspect.signature(model.policy.predict).parameters
     action_space: Any = model.action_space
     return TracedPolicy(
         tracing.ActingPath(model.policy, parts, action_space, recurrent, masked),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium
@@ -11,6 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from stable_baselines3.common.vec_env import VecEnv
 
+from rl_lab.environments import CheckedEnv
 from rl_lab.errors import BadInput, EnvironmentFault
 from rl_lab.states.strategies import Unkept
 
@@ -71,7 +74,8 @@ class NativeVecEnv(VecEnv):
 
     def reset(self) -> Any:
         """Reset all copies."""
-        observations, _ = self._env.reset(seed=self._seed)
+        with self._at_work():
+            observations, _ = self._env.reset(seed=self._seed)
         self._seed = None
         self._returns[:], self._lengths[:] = 0, 0
         self.reset_infos = [{} for _ in range(self.num_envs)]
@@ -83,7 +87,8 @@ class NativeVecEnv(VecEnv):
 
     def step_wait(self) -> Any:
         """Step all copies; where an episode ended, show the next one's beginning."""
-        observations, rewards, terminated, truncated, extra = self._env.step(self._actions)
+        with self._at_work():
+            observations, rewards, terminated, truncated, extra = self._env.step(self._actions)
         rewards = np.asarray(rewards, np.float32)
         if not np.isfinite(rewards).all():
             raise self._fault("returned a reward that is not finite")
@@ -95,7 +100,8 @@ class NativeVecEnv(VecEnv):
             last = observations
             if self._mode is AutoresetMode.DISABLED:
                 last = _copied(observations)
-                observations, _ = self._env.reset(options={"reset_mask": dones})
+                with self._at_work():
+                    observations, _ = self._env.reset(options={"reset_mask": dones})
             else:
                 last = extra["final_obs"]
             for i in np.flatnonzero(dones).tolist():
@@ -124,6 +130,18 @@ class NativeVecEnv(VecEnv):
             if part.dtype.kind == "f" and not np.isfinite(part).all():
                 raise self._fault("returned an observation with NaN or infinite values")
         return _copied(observations)
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        CheckedEnv.at_work = self, time.monotonic()
+        try:
+            yield
+        finally:
+            CheckedEnv.at_work = None
+
+    def unanswered(self, seconds: float) -> EnvironmentFault:
+        """The fault of copies that have been at work for too long."""
+        return self._fault(f"has not answered for {seconds:.0f} s")
 
     def _fault(self, what: str) -> EnvironmentFault:
         return EnvironmentFault(self._name, None, 0, int(self._lengths.max()), what)

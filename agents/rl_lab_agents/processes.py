@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
+from rl_lab.environments import CheckedEnv
 from rl_lab.errors import EnvironmentFault, Failed
 
 _FAULT = "rl_lab.fault"
@@ -31,11 +34,14 @@ class ProcessVecEnv(SubprocVecEnv):
                 "an environment that can be made in a fresh process",
                 "training.vectorization=sync shows the error itself.",
             ) from error
+        self.awaited = 0
+        self.remotes = tuple(_Line(self, i, line) for i, line in enumerate(self.remotes))
 
     def step_wait(self) -> Any:
         """Step all; raise what went wrong in any."""
         try:
-            result = super().step_wait()
+            with self._at_work():
+                result = super().step_wait()
         except _GONE as error:
             raise self._gone() from error
         _raise_first((*result[3], *self.reset_infos))
@@ -44,11 +50,34 @@ class ProcessVecEnv(SubprocVecEnv):
     def reset(self) -> Any:
         """Reset all; raise what went wrong in any."""
         try:
-            observations = super().reset()
+            with self._at_work():
+                observations = super().reset()
         except _GONE as error:
             raise self._gone() from error
         _raise_first(self.reset_infos)
         return observations
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        CheckedEnv.at_work = self, time.monotonic()
+        try:
+            yield
+        finally:
+            CheckedEnv.at_work = None
+
+    def unanswered(self, seconds: float) -> Failed:
+        """The error of a process that is silent for too long; all are ended."""
+        self._end()
+        return Failed(
+            f"environment {self.awaited} has not answered for {seconds:.0f} s in its process",
+            "an environment that answers within answer_within_s",
+            "training.vectorization=sync says where in the episode.",
+        )
+
+    def _end(self) -> None:
+        self.waiting = False
+        for process in self.processes:
+            process.kill()
 
     def checkpoint_state(self) -> dict[str, Any]:
         """Nothing: the environments' states lie in their processes."""
@@ -69,13 +98,32 @@ class ProcessVecEnv(SubprocVecEnv):
         )
 
     def close(self) -> None:
-        """End all processes, also where some have ended already."""
+        """End all processes, also where some have ended already or are still at work."""
+        if self.waiting:
+            self._end()
         try:
             super().close()
         except _GONE:
-            for process in self.processes:
-                process.terminate()
+            self._end()
             self.closed = True
+
+
+class _Line:
+    """A pipe to an environment's process; reading notes who is waited for.
+
+    Args:
+        owner: Where it is noted.
+        index: Of the environment.
+        line: The pipe.
+    """
+
+    def __init__(self, owner: ProcessVecEnv, index: int, line: Any) -> None:
+        self._owner, self._index, self._line = owner, index, line
+        self.send, self.close = line.send, line.close
+
+    def recv(self) -> Any:
+        self._owner.awaited = self._index
+        return self._line.recv()
 
 
 class _Reporting(gymnasium.Wrapper[Any, Any, Any, Any]):

@@ -19,6 +19,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from rl_lab import states
 from rl_lab.states import State, StateMismatch
+from rl_lab_agents import own_parts
 
 # Set by `learn` itself, or part of something that is kept elsewhere.
 _NOT_PROGRESS = frozenset(
@@ -40,6 +41,7 @@ _NOT_PROGRESS = frozenset(
         "n_envs",
     }
 )
+_OWN = "own"  # within PROGRESS
 _RING_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -52,6 +54,7 @@ def capture(model: BaseAlgorithm, counters: Mapping[str, Mapping[str, int]], row
         rows: Rows ever written to its replay buffer.
     """
     arrays: dict[str, np.ndarray] = {}
+    lost: list[str] = []
     parts: dict[str, Any] = {
         states.WEIGHTS: _weights(model),
         states.PROGRESS: {"model": _progress(model), "counters": counters},
@@ -60,15 +63,23 @@ def capture(model: BaseAlgorithm, counters: Mapping[str, Mapping[str, int]], row
         states.RANDOM: _random(model),
         states.ENVIRONMENTS: _surroundings(model),
     }
-    data = {part: states.encode(value, arrays, part) for part, value in parts.items()}
+    data = {part: states.encode(value, arrays, part, lost) for part, value in parts.items()}
+    data[states.PROGRESS][_OWN] = own_parts.capture(model, _modules(model), arrays, lost)
     ring = _ring_arrays(model)
-    return State(data, arrays, {states.REPLAY: states.Ring(ring, rows)} if ring else {})
+    rings = {states.REPLAY: states.Ring(ring, rows)} if ring else {}
+    return State(data, arrays, rings, tuple(lost))
 
 
 def restore(
-    model: BaseAlgorithm, state: State, parts: Collection[str]
+    model: BaseAlgorithm, state: State, parts: Collection[str], lost: list[str]
 ) -> dict[str, dict[str, int]]:
     """Put a model into the parts of a state that concern it alone.
+
+    Args:
+        model: Whom to put back.
+        state: Into what.
+        parts: Which of its parts.
+        lost: Filled with what could not be put back, see `rl_lab.states.decode`.
 
     Returns:
         The counters of the agent around the model; empty without the part PROGRESS.
@@ -80,9 +91,12 @@ def restore(
     if states.WEIGHTS in parts:
         _restore_weights(model, state)
     if states.PROGRESS in parts:
-        stored = states.decode(state.data[states.PROGRESS], state.arrays, None)
+        plain = dict(state.data[states.PROGRESS])
+        own = plain.pop(_OWN, {})
+        stored = states.decode(plain, state.arrays, None)
         vars(model).update(stored["model"])
         counters = stored["counters"]
+        own_parts.restore(model, _modules(model), own, state.arrays, lost)
     if states.NORMALIZER in parts:
         states.decode(state.data[states.NORMALIZER], state.arrays, _normalizer(model))
     if states.REPLAY in parts and states.REPLAY in state.rings:
@@ -92,14 +106,16 @@ def restore(
     return counters
 
 
-def restore_surroundings(model: BaseAlgorithm, state: State, parts: Collection[str]) -> None:
+def restore_surroundings(
+    model: BaseAlgorithm, state: State, parts: Collection[str], lost: list[str]
+) -> None:
     """Put back what `learn` sets up anew: environments, what was seen last, random streams."""
     if states.ENVIRONMENTS in parts:
         live = _surroundings(model)
         # Arrays that the environments handed out are not to be written into.
         live["last"] = {k: v for k, v in live["last"].items() if isinstance(v, tuple)}
         live["episodes"] = None
-        seen = states.decode(state.data[states.ENVIRONMENTS], state.arrays, live)
+        seen = states.decode(state.data[states.ENVIRONMENTS], state.arrays, live, lost)
         vars(model).update(seen["last"])
         model.ep_info_buffer, model.ep_success_buffer = seen["episodes"]
         if states.NORMALIZER in parts:

@@ -23,7 +23,7 @@ def renew(model: BaseAlgorithm, make_env: Callable[[], gymnasium.Env[Any, Any]],
     for i, old in enumerate(getattr(innermost, "envs", ())):
         old.close()
         innermost.envs[i] = make_env()
-    _truncate_replay(model)
+    truncate_replay(model)
     environment.seed(seed)
     model._last_obs = environment.reset()
     model._last_episode_starts = np.ones(model.n_envs, bool)
@@ -33,7 +33,8 @@ def renew(model: BaseAlgorithm, make_env: Callable[[], gymnasium.Env[Any, Any]],
         model.action_noise.reset()
 
 
-def _truncate_replay(model: BaseAlgorithm) -> None:
+def truncate_replay(model: BaseAlgorithm) -> None:
+    """Count the episode as truncated whose transitions are the newest in the replay buffer."""
     buffer: Any = getattr(model, "replay_buffer", None)
     if buffer is None or not buffer.size():
         return

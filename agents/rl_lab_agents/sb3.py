@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
@@ -94,7 +96,8 @@ def _require_playable(kind: Any, make_env: Callable[[], gymnasium.Env[Any, Any]]
         has_masks = env.has_wrapper_attr("action_masks")
     finally:
         env.close()
-    if "Maskable" in kind.__name__ and not has_masks:
+    needs_masks = "action_masks" in inspect.signature(kind.predict).parameters
+    if needs_masks and not has_masks:
         raise BadInput(
             f"{env.spec.id if env.spec else env} has no action_masks()",
             "an environment that says which actions are allowed",
@@ -129,6 +132,7 @@ class Sb3Agent:
         # What the callbacks of `learn` count; kept here, as `learn` makes them anew.
         self._counts: dict[str, int] = {}
         self._restored: tuple[State, Collection[str]] | None = None
+        self._lost: list[str] = []
         self._rows = self._rows_at = 0
 
     def learn(self, steps: int, listener: Listener) -> None:
@@ -142,22 +146,25 @@ class Sb3Agent:
     def _go_on(self) -> None:
         """Put back what `learn` of the library has just set up anew."""
         if self._restored is not None:
-            remembering.restore_surroundings(self._model, *self._restored)
+            remembering.restore_surroundings(self._model, *self._restored, self._lost)
             self._restored = None
 
     def state(self) -> State:
         """Everything that learning depends on, as it is at a boundary; refused if not finite."""
         health.require_finite_weights(self._model)
         counters = {"updates": self._updates, "counts": self._counts}
-        return remembering.capture(self._model, counters, self._rows_written())
+        state = remembering.capture(self._model, counters, self._rows_written())
+        return dataclasses.replace(state, lost=(*self._lost, *state.lost))
 
     def restore(self, state: State, parts: Collection[str]) -> None:
         """Take over parts of a state, before learning."""
-        counters = remembering.restore(self._model, state, parts)
+        counters = remembering.restore(self._model, state, parts, self._lost)
         self._updates.update(counters.get("updates", {}))
         self._counts.update(counters.get("counts", {}))
         if states.REPLAY in parts and states.REPLAY in state.rings:
             self._rows = state.rings[states.REPLAY].written
+            if states.ENVIRONMENTS not in parts:
+                renewing.truncate_replay(self._model)
         self._rows_at = self._model.num_timesteps
         self._restored = (state, parts)
 
@@ -187,6 +194,11 @@ class Sb3Agent:
         parameters = sum(p.numel() for p in self._model.policy.parameters())
         updates = max(self._updates.values(), default=0)
         return {"gradient_updates": updates, "parameters": parameters}
+
+    def close(self) -> None:
+        """Close its environments; what goes wrong in that no longer matters."""
+        with contextlib.suppress(Exception):
+            _close(self._model.get_env())
 
 
 def _count_updates(model: BaseAlgorithm) -> dict[str, int]:

@@ -39,7 +39,7 @@ def prune(root: Path, keep: Keep, scores: Mapping[int, float]) -> list[str]:
         What could not be deleted, as sentences; none of it matters for the training.
     """
     found = steps(root)
-    kept = set(found[-keep.last :])
+    kept = set(found[max(0, len(found) - keep.last) :])
     scored = [step for step in found if step in scores]
     if keep.best and scored:
         # Of equals the later one, which has learned from more.

@@ -17,6 +17,7 @@ from rl_lab.environments import EnvironmentRecipe, register
 from rl_lab.errors import BadInput
 from rl_lab.shifts import Context
 from rl_lab.training.adaptation import AdaptationPlan
+from rl_lab.training.plan import CheckpointSettings
 
 _WANTED = {"true": KINDS, "false": (CONTINUED,), "only": (SCRATCH,)}
 
@@ -88,6 +89,7 @@ def pieces(run: Path, data: Mapping[str, Any], options: Options) -> list[Piece]:
         kind=CONTINUED,
         source=run,
         source_step=step,
+        source_digest=card.get("state_digest"),
         environment=recipe,
         context=context,
         anchors=anchors,
@@ -103,6 +105,8 @@ def pieces(run: Path, data: Mapping[str, Any], options: Options) -> list[Piece]:
         config_text=config.to_yaml({**data, "run": str(run), "asked": asked, "source": source}),
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
         threads=typed.value(source["threads"], int, "threads"),
+        checkpoint=_checkpoint(data["checkpoint"], steps),
+        answer_within_s=typed.value(data["answer_within_s"], float, "answer_within_s"),
     )
     names = {CONTINUED: f"seed_{common.seed}", SCRATCH: f"scratch_{common.seed}"}
     return [
@@ -125,14 +129,16 @@ def _config(run: Path) -> dict[str, Any]:
 
 
 def _training(data: Mapping[str, Any]) -> Training:
-    """The run's preprocessing; its budgets, selections and contexts are over.
-
-    What a run of an older version does not say is as it is where nothing is said.
-    """
-    unsaid = config.read_yaml(paths.conf_dir() / "train.yaml")["training"]
+    """The run's preprocessing; its budgets, selections and contexts are over."""
     # A native vector environment would be made without the shift.
-    off = {"seconds": None, "selection_every_steps": 0, "vectorization": "sync"}
-    return planning.training_of({**unsaid, **data, **off})
+    off = {"seconds": None, "selection_every_steps": 0, "warm_start": None}
+    return planning.training_of({**data, **off, "vectorization": "sync"})
+
+
+def _checkpoint(data: Mapping[str, Any], steps: int) -> CheckpointSettings:
+    """How the state is saved on the way; nothing is chosen among, and nothing stays."""
+    off = {"keep_best": False, "keep_every_steps": 0, "keep_replay_buffer": False}
+    return planning.checkpoint({**data, **off}, steps)
 
 
 def _context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -78,21 +79,28 @@ def _recorded(
     imports: tuple[str, ...],
     beside: bool,
 ) -> Iterator[Named]:
-    seeds = _seeds(data)
+    seeds, steps = _seeds(data), _steps(data)
     for place in places:
         if kind == "run":
             runs.require_complete(place)
     policies = [load_policy(place) for place in places]
     names = _names(places, policies)
+    lived: collections.Counter[str] = collections.Counter()
     for seed in seeds:
-        for name, policy in zip(names, policies, strict=True):
+        for own, policy in zip(names, policies, strict=True):
             found = _shifts(data["shift"], policy, options)
+            delta = typed.value(data["delta"], float, "delta")
+            worlds_of: list[tuple[str, Shift | None, float]] = []
             if not found or beside:
-                yield Named(name, replay.record(policy, seed, imports=imports))
-            for shift in found:
-                delta = typed.value(data["delta"], float, "delta")
-                shifted = replay.record(policy, seed, shift, delta, imports)
-                yield Named(f"{name}, {shift.name} at {delta:g}", shifted)
+                worlds_of.append((own, None, 0.0))
+            worlds_of += [(f"{own}, {s.name} at {delta:g}", s, delta) for s in found]
+            for name, shift, strength in worlds_of:
+                left = None if steps is None else steps - lived[name]
+                if left == 0:
+                    continue
+                episode = replay.record(policy, seed, shift, strength, imports, most=left)
+                lived[name] += episode.length
+                yield Named(name, episode)
 
 
 def _seeds(data: Mapping[str, Any]) -> list[int]:
@@ -100,6 +108,13 @@ def _seeds(data: Mapping[str, Any]) -> list[int]:
     typed.positive(count, "episodes")
     root = typed.value(data["seed"], int, "seed")
     return list(seeding.evaluation_seeds(root, count, keys=("seed", "episodes")))
+
+
+def _steps(data: Mapping[str, Any]) -> int | None:
+    steps: int | None = typed.value(data["steps"], int | None, "steps")
+    if steps is not None:
+        typed.positive(steps, "steps")
+    return steps
 
 
 def _names(places: list[Path], policies: list[FrozenPolicy]) -> list[str]:
@@ -182,7 +197,8 @@ def takes(data: Mapping[str, Any], imports: tuple[str, ...]) -> tuple[str, list[
         final = load_policy(folder)
         snapshots += [final] if final.card.steps != snapshots[-1].card.steps else []
     (seed,) = _seeds({**data, "episodes": 1})
-    made = [replay.record(policy, seed, imports=imports) for policy in snapshots]
+    most = _steps(data)
+    made = [replay.record(policy, seed, imports=imports, most=most) for policy in snapshots]
     named = [
         Take(episode, f"after {policy.card.steps:,} steps: return {episode.episode_return:g}")
         for policy, episode in zip(snapshots, made, strict=True)

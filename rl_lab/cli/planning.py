@@ -113,7 +113,7 @@ class Planner:
             training=training,
             seed=seed,
             recipe_hash=code,
-            checkpoint=_checkpoint(data["checkpoint"], training.steps),
+            checkpoint=checkpoint(data["checkpoint"], training.steps),
             answer_within_s=typed.value(data["answer_within_s"], float, "answer_within_s"),
             config=resolved,
             config_text=config.to_yaml(resolved),
@@ -305,7 +305,12 @@ def environment(
     return recipe, typed.build(Anchors, anchors, "env.anchors") if anchors else None, imports
 
 
-def _checkpoint(data: Mapping[str, Any], steps: int) -> CheckpointSettings:
+def checkpoint(data: Mapping[str, Any], steps: int) -> CheckpointSettings:
+    """The typed settings of how a training of so many steps is saved.
+
+    Raises:
+        BadInput: A key is unknown, or out of range.
+    """
     data = dict(data)
     if data.get("every_steps") is None:
         data["every_steps"] = max(1, steps // 10)
@@ -342,11 +347,14 @@ def _world(data: Mapping[str, Any], recipe: EnvironmentRecipe, options: Options)
 def training_of(data: Mapping[str, Any]) -> Training:
     """The typed part of a resolved training section, less where it takes place.
 
+    What a run of an older version does not say is as it is where nothing is said.
+
     Raises:
-        BadInput: A key is unknown, missing, or of another type.
+        BadInput: A key is unknown, or of another type.
     """
-    known = {key: value for key, value in data.items() if key not in _WORLD_KEYS}
-    return typed.build(Training, known, "training")
+    unsaid = config.read_yaml(paths.conf_dir() / "train.yaml")["training"]
+    said = {key: value for key, value in {**unsaid, **data}.items() if key not in _WORLD_KEYS}
+    return typed.build(Training, said, "training")
 
 
 def _training(data: Mapping[str, Any]) -> Training:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -64,6 +65,16 @@ def _plain_lines(screen: Console) -> Callable[[Progress], None]:
         )
 
     return tell
+
+
+def on_stop() -> None:
+    """Say that a signal was heard."""
+    print("stopping at the next update; another Ctrl-C stops at once", file=sys.stderr)
+
+
+def say(line: str) -> None:
+    """Say what a user should know about a training that is under way."""
+    print(f"rl-lab: {line}" if line.startswith("warning") else line, file=sys.stderr)
 
 
 def number(value: float | None) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl_lab import paths, runs, seeding
-from rl_lab.cli.launching import Job
+from rl_lab.cli.launching import Finished, Job
 from rl_lab.cli.options import Options
 from rl_lab.cli.planning import Planned, Planner
-from rl_lab.errors import BadInput
-
-# Imported by every training; the agent's own module comes to it.
-_PRELOAD = ("rl_lab.freezing", "rl_lab.training.runner")
+from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +95,6 @@ def _jobs(
 def job_of(planned: Planned, options: Options) -> Job:
     """A run as a job for a launcher."""
     plan = planned.plan
-    module = str(planned.agent.get("_target_", "")).rpartition(".")[0]
     return Job(
         words=("train", *planned.words, *flags(options)),
         folder=plan.folder,
@@ -105,8 +102,32 @@ def job_of(planned: Planned, options: Options) -> Job:
         name=f"{plan.environment.id} {plan.folder.parent.name} seed {plan.seed}",
         threads=plan.threads,
         steps=plan.training.steps,
-        preload=(*_PRELOAD, module),
+        preload=preload("rl_lab.training.runner", planned.agent),
     )
+
+
+def preload(verb: str, agent: Mapping[str, Any]) -> tuple[str, ...]:
+    """Modules that a training imports: its verb's, freezing, and the agent's own."""
+    module = str(agent.get("_target_", "")).rpartition(".")[0]
+    return "rl_lab.freezing", verb, module
+
+
+def told(finished: Sequence[Finished], asked: int) -> int:
+    """Print how jobs ended; returns the exit code.
+
+    Args:
+        finished: Those that ended.
+        asked: How many there were.
+    """
+    bad = [done for done in finished if done.status == "failed"]
+    stopped = asked - len(finished) + sum(done.status == "interrupted" for done in finished)
+    left = f"stopped with {stopped} of {asked} runs left; the same command goes on"
+    print(left if stopped else f"{len(finished) - len(bad)} of {asked} jobs done")
+    for done in bad:
+        print(f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr)
+    if stopped:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if bad else EXIT_DONE
 
 
 def _with_seed(model: Job, words: Sequence[str], seed: int, options: Options) -> Job:

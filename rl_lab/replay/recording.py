@@ -105,6 +105,7 @@ def record(
     delta: float = 0.0,
     imports: Sequence[str] = (),
     step_limit: int = _STEP_LIMIT,
+    most: int | None = None,
 ) -> Replay:
     """Run one episode in a fresh environment and keep it.
 
@@ -115,6 +116,7 @@ def record(
         delta: The shift's magnitude.
         imports: Packages that register environments.
         step_limit: For environments without a limit of their own.
+        most: Steps after which it is cut, whatever the environment; None is no more than these.
 
     Raises:
         BadInput: The seed is negative, the environment cannot be made, or the shift is not for it.
@@ -130,7 +132,7 @@ def record(
     tape = _Tape(CheckedEnv(env))
     try:
         limit = episodes.step_limit(tape, step_limit)
-        episode = episodes.run_episode(tape, policy, seed, limit)
+        episode = episodes.run_episode(tape, policy, seed, min(limit, most or limit))
     finally:
         tape.close()
     machine = provenance.machine()

@@ -109,8 +109,8 @@ def simulate(env: gymnasium.Env[Any, Any], replay: Replay) -> Iterator[Moment]:
     Raises:
         EnvironmentFault: The environment failed on the way.
     """
-    # Where the environment has no limit of its own, the recorder's limit ended the episode.
-    unlimited = env.spec is None or env.spec.max_episode_steps is None
+    # Where the environment's own limit is further away, the recorder's ended the episode.
+    limit = env.spec.max_episode_steps if env.spec else None
     observation, _ = env.reset(seed=replay.seed)
     digest, total = link(b"", observation), 0.0
     yield Moment(0, None, 0.0, 0.0, "", _difference(replay, 0, digest, None, ""))
@@ -118,7 +118,8 @@ def simulate(env: gymnasium.Env[Any, Any], replay: Replay) -> Iterator[Moment]:
         observation, reward, terminated, truncated, _ = env.step(action.copy())
         digest, reward = link(digest, observation), float(reward)
         total += reward
-        cut = step == replay.length and unlimited and replay.truncated
+        own = limit is not None and step >= limit
+        cut = step == replay.length and replay.truncated and not own
         ended = "terminated" if terminated else "truncated" if truncated or cut else ""
         difference = _difference(replay, step, digest, reward, ended)
         yield Moment(step, action, reward, total, ended, difference)

@@ -14,14 +14,17 @@ import dataclasses
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from rl_lab.environments import CheckedEnv, applied
+from rl_lab.errors import Unanswered
+from rl_lab.states.decoding import decode
+from rl_lab.states.encoding import encode
 from rl_lab.states.strategies import BARRIER, REPLAY, RESET, SNAPSHOT, Env, MakeEnv, prepared
-from rl_lab.states.tree import decode, encode
 
 _ROUNDS, _INTO_EPISODE, _COMPARED = 4, 11, 16
 _SEED = 20_011  # of the probe's own environments and actions
@@ -42,16 +45,24 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def probe(make_env: MakeEnv) -> Verdict:
-    """Find the first strategy that holds; random streams of the process are left as they were."""
+def probe(make_env: MakeEnv, wrappers: Sequence[Mapping[str, Any]] = ()) -> Verdict:
+    """Find the first strategy that holds; random streams of the process are left as they were.
+
+    Args:
+        make_env: Makes one environment.
+        wrappers: What goes around what a strategy needs, innermost first.
+
+    Raises:
+        Unanswered: The environment hangs, and somebody watches.
+    """
     reasons: list[str] = []
     with _streams_kept():
         for strategy in (SNAPSHOT, REPLAY):
-            difference = _try(_restored, make_env, strategy)
+            difference = _try(_restored, make_env, strategy, wrappers)
             if not difference:
                 return Verdict(strategy, True, tuple(reasons))
             reasons.append(f"{strategy}: {difference}")
-        difference = _try(_repeated, make_env, BARRIER)
+        difference = _try(_repeated, make_env, BARRIER, wrappers)
     if difference:
         # Then episodes are not cut for a promise that cannot be kept.
         reasons.append(f"two fresh environments with one seed: {difference}")
@@ -59,16 +70,23 @@ def probe(make_env: MakeEnv) -> Verdict:
     return Verdict(BARRIER, True, tuple(reasons))
 
 
-def _try(check: Any, make_env: MakeEnv, strategy: str) -> str:
+def _try(
+    check: Any, make_env: MakeEnv, strategy: str, wrappers: Sequence[Mapping[str, Any]]
+) -> str:
     """The first difference, "" for none; an environment that raises does not hold either."""
     made: list[Env] = []
 
     def make() -> Env:
-        made.append(prepared(make_env, strategy)())
-        return made[-1]
+        env: Env = CheckedEnv(prepared(make_env, strategy)())
+        for wrapper in wrappers:
+            env = applied(env, wrapper)
+        made.append(env)
+        return env
 
     try:
         return str(check(make))
+    except Unanswered:
+        raise
     except Exception as error:
         return f"raises {type(error).__name__}: {' '.join(str(error).split())[:120]}"
     finally:

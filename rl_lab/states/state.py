@@ -92,8 +92,10 @@ class State:
         data: Part -> JSON-ready data, see `rl_lab.states.encode`.
         arrays: What `data` refers to by name.
         rings: Large arrays of which only the changed rows are written again.
+        lost: What may be state and is not here, as no file can hold it; see `encode`.
     """
 
     data: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
     rings: Mapping[str, Rows]
+    lost: tuple[str, ...] = ()

@@ -9,8 +9,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from rl_lab.states.decoding import decode
+from rl_lab.states.encoding import encode
 from rl_lab.states.state import StateMismatch
-from rl_lab.states.tree import decode, encode
 
 SNAPSHOT, REPLAY, BARRIER, RESET = "snapshot", "replay", "barrier", "reset"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rl_lab.adaptations import CONTINUED, SCRATCH
 from rl_lab.agent import Training
 from rl_lab.environments import Anchors, EnvironmentRecipe
 from rl_lab.shifts import Context
+from rl_lab.training.plan import CheckpointSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,7 @@ class AdaptationPlan:
         kind: CONTINUED or SCRATCH.
         source: The run that is unfrozen; of a twin, the run whose recipe it repeats.
         source_step: The run's last step.
+        source_digest: The SHA-256 of the run's final state; None where the run does not say.
         environment: The run's environment.
         context: The world to learn in.
         anchors: The environment's scale, or None.
@@ -37,12 +40,15 @@ class AdaptationPlan:
         config_text: What was asked for, as YAML text.
         tensorboard: Whether to write TensorBoard events.
         threads: Threads of torch.
+        checkpoint: How the state is saved on the way.
+        answer_within_s: How long one step of an environment may take; 0 is for ever.
     """
 
     folder: Path
     kind: str
     source: Path
     source_step: int
+    source_digest: str | None
     environment: EnvironmentRecipe
     context: Context
     anchors: Anchors | None
@@ -58,6 +64,18 @@ class AdaptationPlan:
     config_text: str
     tensorboard: bool
     threads: int
+    checkpoint: CheckpointSettings
+    answer_within_s: float
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its checkpoints must say."""
+        return {
+            "recipe_hash": self.recipe_hash,
+            "seed": self.seed,
+            "kind": self.kind,
+            "source_digest": self.source_digest if self.kind == CONTINUED else None,
+        }
 
     @property
     def start(self) -> int:
@@ -78,3 +96,7 @@ class AdaptationPlan:
     def make_env(self) -> Any:
         """One fresh environment of the shifted world."""
         return shifts.make(self.environment, self.context, imports=self.imports)
+
+    def renewal_seed(self, index: int) -> int:
+        """The first seed of environments that begin anew in the middle."""
+        return seeding.renewal_seed(self.seed, index, "adaptation", self.kind)

@@ -6,25 +6,25 @@ import contextlib
 import shutil
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from rl_lab import files, provenance
 from rl_lab.checkpoints import tensors
 from rl_lab.errors import LabError
-from rl_lab.training.plan import RunPlan
 
 FOLDER = "crash"
 FORMAT_VERSION = 1
 
 
 def write(
-    plan: RunPlan, error: Exception, step: int, checkpoint: int | None, tell: Callable[[str], None]
+    run: Path, error: Exception, step: int, checkpoint: int | None, tell: Callable[[str], None]
 ) -> None:
-    """Leave `crash/` in the run's folder: what happened, where, and the last transitions.
+    """Leave `crash/` in a training's folder: what happened, where, and the last transitions.
 
     Args:
-        plan: The run.
+        run: That folder.
         error: What ended it.
         step: Environment steps at the last boundary before.
         checkpoint: The step from which the same command goes on; None is the beginning.
@@ -32,7 +32,7 @@ def write(
     """
     if isinstance(error, OSError) or isinstance(error.__cause__, OSError):
         return  # the message says all, and there may be no room for more
-    folder = plan.folder / FOLDER
+    folder = run / FOLDER
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     data = {
         "format_version": FORMAT_VERSION,

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_lab import checkpoints, paths, seeding
+from rl_lab import checkpoints, paths
 from rl_lab.agent import Agent
 from rl_lab.checkpoints import Checkpoint
 from rl_lab.errors import Failed
 from rl_lab.states import State
 from rl_lab.states.strategies import BARRIER
-from rl_lab.training.plan import RunPlan
+from rl_lab.training.plan import Work
 from rl_lab.training.starting import Start, made_with
 
 # Checkpoints by time wait until training has taken so many times as long as the last one took.
@@ -24,15 +24,15 @@ BEST = "best"
 
 
 class Keeper:
-    """Takes the checkpoints of one run.
+    """Takes the checkpoints of one training.
 
     Args:
-        plan: The run.
+        plan: The training.
         begun: How it began.
         tell: Told what a user should know, a line at a time.
     """
 
-    def __init__(self, plan: RunPlan, begun: Start, tell: Callable[[str], None]) -> None:
+    def __init__(self, plan: Work, begun: Start, tell: Callable[[str], None]) -> None:
         self._plan, self._begun, self._tell = plan, begun, tell
         self._settings = plan.checkpoint
         self._root = plan.folder / paths.CHECKPOINTS
@@ -83,8 +83,7 @@ class Keeper:
         while self._next <= step:
             self._next += self._every
         if self._barrier:
-            index = step // self._every
-            agent.renew_environments(seeding.renewal_seed(self._plan.seed, index))
+            agent.renew_environments(self._plan.renewal_seed(step // self._every))
 
     def save(self, step: int, state: State, scores: Mapping[int, float]) -> None:
         """Commit a checkpoint, then let go of those that need not stay.
@@ -126,15 +125,18 @@ class Keeper:
         self._previous = self._write(step, state)
         self._prune(checkpoints.Keep(1, False, self._settings.keep_every_steps), {})
 
+    def let_go(self) -> None:
+        """Take all checkpoints away; those that were set aside as damaged stay."""
+        self._prune(checkpoints.Keep(0, False, 0), {})
+
     def _write(self, step: int, state: State) -> Checkpoint:
         plan, begun = self._plan, self._begun
         facts = {
-            "recipe_hash": plan.recipe_hash,
-            "seed": plan.seed,
+            **plan.identity,
             "environment": plan.environment.to_data(),
             "agent": plan.agent,
-            "level": begun.level,
-            "reasons": list(begun.reasons),
+            "level": begun.promise.level,
+            "reasons": list(begun.promise.reasons),
             "verdict": dataclasses.asdict(begun.verdict),
             "every_steps": self._every,
             "made_with": made_with(plan.threads),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from rl_lab import shifts
+from rl_lab import seeding, shifts
 from rl_lab.agent import Training
 from rl_lab.drift.reference import Settings
 from rl_lab.environments import Anchors, EnvironmentRecipe
@@ -34,6 +34,72 @@ class CheckpointSettings:
     keep_best: bool
     keep_every_steps: int
     keep_replay_buffer: bool
+
+
+class Work(Protocol):
+    """What a training is to those who begin it, save it and let it go on."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lives."""
+
+    @property
+    def environment(self) -> EnvironmentRecipe:
+        """What is learned in."""
+
+    @property
+    def anchors(self) -> Anchors | None:
+        """The environment's scale."""
+
+    @property
+    def agent(self) -> str:
+        """The agent's short name."""
+
+    @property
+    def settings(self) -> str:
+        """Where its hyperparameters come from."""
+
+    @property
+    def training(self) -> Training:
+        """Preprocessing, and how environments are stepped."""
+
+    @property
+    def steps(self) -> int:
+        """The budget in environment steps; all of its steps count from its own beginning."""
+
+    @property
+    def seed(self) -> int:
+        """The training seed."""
+
+    @property
+    def recipe_hash(self) -> str:
+        """Names the recipe."""
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its checkpoints must say; those of other trainings are not taken."""
+
+    @property
+    def checkpoint(self) -> CheckpointSettings:
+        """How its state is saved."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of torch."""
+
+    @property
+    def tensorboard(self) -> bool:
+        """Whether to write TensorBoard events."""
+
+    @property
+    def answer_within_s(self) -> float:
+        """How long one step of an environment may take; 0 is for ever."""
+
+    def make_env(self) -> Any:
+        """One fresh environment."""
+
+    def renewal_seed(self, index: int) -> int:
+        """The first seed of environments that begin anew in the middle, for the `index`-th time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +150,20 @@ class RunPlan:
     checkpoint: CheckpointSettings
     answer_within_s: float
 
+    @property
+    def steps(self) -> int:
+        """The budget in environment steps."""
+        return self.training.steps
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What its checkpoints must say."""
+        return {"recipe_hash": self.recipe_hash, "seed": self.seed}
+
     def make_env(self) -> Any:
         """One fresh environment of the recipe, in the world of the training."""
         return shifts.make_world(self.environment, self.world, imports=self.imports)
+
+    def renewal_seed(self, index: int) -> int:
+        """The first seed of environments that begin anew in the middle."""
+        return seeding.renewal_seed(self.seed, index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import time
@@ -11,26 +10,25 @@ from typing import Any
 
 import numpy as np
 
-import rl_lab
-from rl_lab import checkpoints, frozen_policy, provenance, runs, seeding, states
+from rl_lab import checkpoints, frozen_policy, provenance, states
 from rl_lab.agent import Agent, TracedPolicy
 from rl_lab.drift.accompanying import accompany
+from rl_lab.environments import CheckedEnv
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
 from rl_lab.shifts import Drawn
 from rl_lab.states import State
 from rl_lab.states.strategies import RESET
-from rl_lab.tracking import EventWriter, MetricsLog, NullWriter, tags
-from rl_lab.training import card
+from rl_lab.tracking import tags
+from rl_lab.training import card, starting
 from rl_lab.training.callbacks import Moment
-from rl_lab.training.costs import Clock
+from rl_lab.training.diary import Diary, policy_facts
 from rl_lab.training.keeper import Keeper
 from rl_lab.training.plan import RunPlan
 from rl_lab.training.selecting import Selection
 from rl_lab.training.starting import Start
 
 Freeze = Callable[[TracedPolicy, Mapping[str, Any]], FrozenPolicy]
-_HEARTBEAT_S = 0.5
 # The part of a checkpoint's state that is the run's, beside those of the agent.
 RUN = "run"
 
@@ -56,27 +54,22 @@ class Recorder:
         on_progress: Callable[[Progress], None],
         tell: Callable[[str], None],
     ) -> None:
-        self._plan, self._agent, self._freeze, self._on_progress = plan, agent, freeze, on_progress
+        self._plan, self._agent, self._freeze = plan, agent, freeze
         self._begun, self._tell = begun, tell
         self._keeper = Keeper(plan, begun, tell)
         self._selection = Selection(plan)
-        self._clock = Clock()
-        self._beat = time.monotonic()
         self._step = self._begun_at = 0
-        self._return: float | None = None
         self._reference_s = 0.0
         self._no_reference = ""
-        self._latest: dict[str, float] = {}
         self._digest: str | None = None
+        # Of callbacks, as an interruption left it.
+        self._lost: list[str] = []
         # Where environments cannot be put back, new ones must not get old observations.
         self._renew = begun.checkpoint is not None and begun.verdict.strategy == RESET
+        self._promised = False
         self.ended: str | None = None
         self.stopped = self.finished = False
-        places = self._restore() if begun.checkpoint else {}
-        self._log = MetricsLog(plan.folder, places.get("metrics"))
-        self._events: EventWriter = NullWriter()
-        if plan.tensorboard:
-            self._events = EventWriter(plan.folder, places.get("events"))
+        self._diary = Diary(plan, on_progress, self._restore() if begun.checkpoint else None)
 
     @property
     def step(self) -> int:
@@ -92,16 +85,11 @@ class Recorder:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._log.close()
-        self._events.close()
+        self._diary.close()
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Keep one log point."""
-        self._return = values.get(tags.EPISODE_RETURN, self._return)
-        self._latest.update(values)
-        self._log.append(step, self._clock.seconds(), values)
-        self._events.scalars(step, values)
-        self._heartbeat(step)
+        self._diary.metrics(step, values)
 
     def boundary(self, step: int) -> bool:
         """Save the state, then evaluate the weights, where it is due; False ends the training.
@@ -110,10 +98,14 @@ class Recorder:
         saved is the state before the evaluation.
         """
         self._step = step
+        if not self._promised:
+            self._state()  # shows what cannot be saved
+            starting.tell_promise(self._plan, self._begun, self._tell)
+            self._promised = True
         if self._renew:
             self._renew = False
-            self._agent.renew_environments(seeding.renewal_seed(self._plan.seed, step))
-        final = step >= self._plan.training.steps
+            self._agent.renew_environments(self._plan.renewal_seed(step))
+        final = step >= self._plan.steps
         if self._keeper.due(step, self.stopped) and (self.stopped or not final):
             self._keeper.before(step, self._agent)
             self._keeper.save(step, self._state(), self._selection.scores())
@@ -121,14 +113,14 @@ class Recorder:
             return False
         if self._selection.due(step):
             self.metrics(step, self._selection.evaluate(step, self._frozen(step)))
-        self._heartbeat(step)
+        self._diary.heartbeat(step)
         if self.ended is None:
             self.ended = self._reason_to_end(step)
         return self.ended is None
 
     def _reason_to_end(self, step: int) -> str | None:
         """What ends the training before its steps are done; None goes on."""
-        seconds = self._clock.seconds()
+        seconds = self._diary.clock.seconds()
         limit = self._plan.training.seconds
         if limit is not None and seconds >= limit:
             return f"training.seconds={limit:g} of wall time are over"
@@ -139,7 +131,7 @@ class Recorder:
             self.metrics(step, values)
 
         points = self._selection.points
-        moment = Moment(step, seconds, self._latest, points, log, self._agent)
+        moment = Moment(step, seconds, self._diary.latest, points, log, self._agent)
         for name, callback in self._plan.callbacks.items():
             if reason := callback(moment):
                 return f"{name}: {reason}"
@@ -156,101 +148,84 @@ class Recorder:
         self._digest = checkpoints.digest(state, states.ALL)
         self._keeper.finish(self._step, state)
         scores = {tags.BEST_RETURN: self._selection.best[0]} if self._selection.points else {}
-        self._events.hparams(card.hyperparameters(self._plan), scores)
+        self._diary.events.hparams(card.hyperparameters(self._plan), scores)
         self.finished = True
 
     def _state(self) -> State:
         """The agent's state and the run's."""
         state = self._agent.state()
         arrays: dict[str, np.ndarray] = {}
+        lost = [*self._lost]
+        diary = self._diary.state()
         run = {
             "step": self._step,
             "ended": self.ended,
-            "return": self._return,
-            "latest": self._latest,
             "selection": self._selection.state(),
             "keeper": self._keeper.state(),
-            "callbacks": self._callback_states(arrays),
-            "places": {"metrics": self._log.place(), "events": self._events.place()},
-            "clock": {**self._clock.state(), "selection_seconds": self._selection.seconds},
+            "callbacks": self._callback_states(arrays, lost),
+            **diary,
+            "clock": {**diary["clock"], "selection_seconds": self._selection.seconds},
         }
         data = {**state.data, RUN: states.encode(run, arrays, RUN)}
+        if self._begun.promise.lose([*state.lost, *lost]) and self._promised:
+            starting.tell_promise(self._plan, self._begun, self._tell)
         return dataclasses.replace(state, data=data, arrays={**state.arrays, **arrays})
 
     def _accompany(self) -> None:
         """Give the policies the statistics of their own world."""
         start = time.monotonic()
         folders = [self._plan.folder / name for name in ("policy", "best")]
-        self._no_reference = accompany(folders, self._plan.make_env, self._plan.monitoring)
+        self._no_reference = accompany(
+            folders, lambda: CheckedEnv(self._plan.make_env()), self._plan.monitoring
+        )
         self._reference_s = time.monotonic() - start
 
-    def _callback_states(self, arrays: dict[str, np.ndarray]) -> list[Any]:
+    def _callback_states(self, arrays: dict[str, np.ndarray], lost: list[str]) -> list[Any]:
         found = []
         for name, callback in self._plan.callbacks.items():
-            # A function has no state; what a class keeps that cannot be written is its own affair.
-            with contextlib.suppress(states.StateMismatch):
-                kept = states.encode(callback, arrays, f"{RUN}.callbacks.{name}")
+            if states.is_code(callback):
+                continue
+            try:
+                kept = states.encode(callback, arrays, f"{RUN}.callbacks.{name}", lost)
                 found.append([name, json.dumps(kept)])
+            except states.StateMismatch:
+                lost.append(f"callback.{name} (a {type(callback).__name__})")
         return found
 
     def _restore(self) -> dict[str, Any]:
-        """Put agent and run back; returns how far the files of the run are to be kept."""
+        """Put agent and run back; returns what the diary needs."""
         assert self._begun.checkpoint is not None
         state = self._begun.checkpoint.state()
         self._agent.restore(state, states.ALL)
         run = states.decode(state.data[RUN], state.arrays, None)
         self._step, self.ended = run["step"], run["ended"]
         self._begun_at = self._step
-        self._return, self._latest = run["return"], run["latest"]
         self._selection.restore(run["selection"])
-        self._selection.seconds = run["clock"].pop("selection_seconds")
+        self._selection.seconds = run["clock"]["selection_seconds"]
         self._keeper.restore(run["keeper"])
-        self._clock.restore(run["clock"])
         for name, text in run["callbacks"]:
-            states.decode(json.loads(text), state.arrays, self._plan.callbacks[name])
-        places: dict[str, Any] = run["places"]
-        return places
+            callback = self._plan.callbacks[name]
+            states.decode(json.loads(text), state.arrays, callback, self._lost)
+        kept: dict[str, Any] = run
+        return kept
 
     def _frozen(self, step: int) -> FrozenPolicy:
-        plan = self._plan
-        facts = {
-            "agent": plan.agent,
-            "training_seed": plan.seed,
-            "steps": step,
-            "recipe_hash": plan.recipe_hash,
-            "environment": plan.environment.to_data(),
-            "anchors": dataclasses.asdict(plan.anchors) if plan.anchors else None,
-            "provenance": {
-                "rl_lab": rl_lab.__version__,
-                "settings": plan.settings,
-                **({"contexts": plan.world.to_data()} if isinstance(plan.world, Drawn) else {}),
-            },
-        }
-        return self._freeze(self._agent.policy(), facts)
-
-    def _heartbeat(self, step: int) -> None:
-        now = time.monotonic()
-        if now - self._beat < _HEARTBEAT_S:
-            return
-        self._beat = now
-        self._clock.energy()  # counters that start again would be missed at the end alone
-        seconds = self._clock.seconds()
-        progress = Progress(step, self._plan.training.steps, step / seconds, self._return, seconds)
-        runs.write_progress(self._plan.folder, progress)
-        self._on_progress(progress)
+        world = self._plan.world
+        origin = {"contexts": world.to_data()} if isinstance(world, Drawn) else {}
+        return self._freeze(self._agent.policy(), policy_facts(self._plan, step, origin))
 
     def write_card(self, status: str, error: str | None = None) -> None:
         """Write `run.json` as things stand."""
         selection = self._selection
         facts = {
             "steps": self._step,
-            "seconds": round(self._clock.seconds(), 3),
+            "seconds": round(self._diary.clock.seconds(), 3),
             "selection_seconds": round(selection.seconds, 3),
             "reference_seconds": round(self._reference_s, 3),
             "no_reference": self._no_reference,
             "checkpoint_seconds": round(self._keeper.seconds, 3),
-            "cpu_seconds": round(self._clock.cpu_seconds(), 3),
-            "energy": self._clock.energy(),
+            "cpu_seconds": round(self._diary.clock.cpu_seconds(), 3),
+            "energy": self._diary.clock.energy(),
             "peak_memory_bytes": provenance.peak_memory_bytes(),
             **self._agent.costs(),
             "selection": selection.points,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rl_lab import episodes, frozen_policy, paths, seeding
+from rl_lab.environments import CheckedEnv
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.tracking import tags
 from rl_lab.training.plan import RunPlan
@@ -25,7 +26,7 @@ def mean_return(plan: RunPlan, policy: FrozenPolicy) -> tuple[float, float]:
 
 
 def _episode(plan: RunPlan, policy: FrozenPolicy, seed: int) -> tuple[float, int]:
-    env = plan.make_env()
+    env = CheckedEnv(plan.make_env())
     try:
         episode = episodes.run_episode(env, policy, seed, episodes.step_limit(env, _STEP_LIMIT))
     finally:

@@ -14,9 +14,9 @@ from rl_lab.checkpoints import Checkpoint
 from rl_lab.states import probing
 from rl_lab.states.probing import Verdict
 from rl_lab.states.strategies import BARRIER, RESET
-from rl_lab.training.plan import RunPlan
-
-EXACT, EQUIVALENT = "exact", "equivalent"
+from rl_lab.training import watching
+from rl_lab.training.plan import Work
+from rl_lab.training.promise import EQUIVALENT, Promise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,21 +26,18 @@ class Start:
     Attributes:
         checkpoint: Where it goes on; None begins at step 0.
         verdict: How the states of environments are kept.
-        level: EXACT: it ends as one that was never interrupted, to the last bit. EQUIVALENT:
-            all state is restored, without that promise.
-        reasons: Why not EXACT, as clauses.
+        promise: What holds for an interruption.
     """
 
     checkpoint: Checkpoint | None
     verdict: Verdict
-    level: str
-    reasons: tuple[str, ...]
+    promise: Promise
 
     def card(self) -> dict[str, Any]:
         """The same for `run.json`."""
         return {
-            "level": self.level,
-            "reasons": list(self.reasons),
+            "level": self.promise.level,
+            "reasons": list(self.promise.reasons),
             "environment_state": self.verdict.strategy,
             "environment_state_reasons": list(self.verdict.reasons),
         }
@@ -57,17 +54,16 @@ def made_with(threads: int) -> dict[str, Any]:
     }
 
 
-def start(plan: RunPlan, tell: Callable[[str], None]) -> Start:
+def start(plan: Work, tell: Callable[[str], None]) -> Start:
     """Find where to begin, and take away what came after that.
 
     Args:
-        plan: The run; its folder is held by this process.
+        plan: The training; its folder is held by this process.
         tell: Told what a user should know, a line at a time.
     """
     root = plan.folder / paths.CHECKPOINTS
     checkpoints.clean(root)
-    expected = {"recipe_hash": plan.recipe_hash, "seed": plan.seed}
-    found, skipped = checkpoints.newest(root, expected)
+    found, skipped = checkpoints.newest(root, plan.identity)
     for damage in skipped:
         tell(f"skipped {damage.folder.name}: it {damage.reason}; set aside as damaged-*")
         checkpoints.set_aside(damage.folder)
@@ -77,26 +73,26 @@ def start(plan: RunPlan, tell: Callable[[str], None]) -> Start:
     else:
         begun = _judged(found, Verdict(**_tuples(found.manifest["verdict"])), plan)
         _put_back(found, plan.folder)
-        tell(f"continuing from step {found.step} of {plan.training.steps}")
-    _tell_level(plan, begun, tell)
+        tell(f"continuing from step {found.step} of {plan.steps}")
     return begun
 
 
-def _probed(plan: RunPlan) -> Verdict:
+def _probed(plan: Work) -> Verdict:
     way = plan.training.vectorization
     if way != "sync":
         # Their states lie in other processes, or in a class that nobody here knows.
         return Verdict(
             RESET, False, (f"training.vectorization={way} keeps environments' states out of reach",)
         )
-    return probing.probe(plan.make_env)
+    with watching.watched(plan.answer_within_s):
+        return probing.probe(plan.make_env, plan.training.wrappers)
 
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "reasons": tuple(data["reasons"])}
 
 
-def _judged(found: Checkpoint | None, verdict: Verdict, plan: RunPlan) -> Start:
+def _judged(found: Checkpoint | None, verdict: Verdict, plan: Work) -> Start:
     reasons = []
     if not verdict.exact and plan.training.vectorization != "sync":
         reasons.append(verdict.reasons[-1])
@@ -108,8 +104,7 @@ def _judged(found: Checkpoint | None, verdict: Verdict, plan: RunPlan) -> Start:
         reasons += found.manifest["reasons"]
         reasons += _changes(found.manifest["made_with"], made_with(plan.threads))
     # A reason that an earlier attempt had holds for all that follow.
-    unique = tuple(dict.fromkeys(reasons))
-    return Start(found, verdict, EQUIVALENT if unique else EXACT, unique)
+    return Start(found, verdict, Promise(reasons))
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -123,14 +118,20 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _tell_level(plan: RunPlan, begun: Start, tell: Callable[[str], None]) -> None:
+def tell_promise(plan: Work, begun: Start, tell: Callable[[str], None]) -> None:
+    """Say what an interruption would cost, once all that is known that speaks against it."""
+    if begun.checkpoint is None and (run := plan.training.warm_start):
+        tell(
+            f"weights: networks, optimiser and normaliser are those of {run}; counters, schedules, "
+            "random streams and replay buffer begin anew"
+        )
     if begun.verdict.strategy == BARRIER:
         tell(
             "episodes cannot be gone on with in this environment: all are cut short every "
             f"{plan.checkpoint.every_steps} steps (checkpoint.every_steps), interrupted or not"
         )
-    if begun.level == EQUIVALENT:
-        tell(f"resume: equivalent, not exact, as {'; '.join(begun.reasons)}")
+    if begun.promise.level == EQUIVALENT:
+        tell(f"resume: equivalent, not exact, as {'; '.join(begun.promise.reasons)}")
     elif begun.checkpoint is not None:
         tell(f"resume: exact (environments by {begun.verdict.strategy})")
 

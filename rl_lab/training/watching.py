@@ -15,7 +15,7 @@ _LOOKS = 4  # within the time that an environment has
 
 @contextlib.contextmanager
 def watched(limit_s: float) -> Iterator[None]:
-    """Raise an `EnvironmentFault` where an environment does not answer for too long.
+    """Raise a `Failed` where an environment does not answer for too long.
 
     The alarm interrupts what waits (a socket, a lock, a sleep) and Python code that runs for ever;
     compiled code that never returns is beyond its reach.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rl_lab_agents import sb3
 
 from rl_lab import checkpoints, environments, paths, states
 from rl_lab.agent import Training
+from rl_lab.cli import config, planning
 from rl_lab.environments import EnvironmentRecipe
 from rl_lab.states import strategies
 from rl_lab.states.probing import probe
@@ -29,6 +31,7 @@ OU = {"action_noise": {"kind": "ornstein-uhlenbeck", "std": 0.3}}
 LINEAR = {"schedule": "linear", "start": 1e-2, "end": 0.0}
 PLAIN: dict[str, Any] = {}
 NORMAL: dict[str, Any] = {"normalize_observation": True, "normalize_reward": True}
+WRAPPERS: dict[str, Any] = {"Taxi-v4": ({"name": "rl_lab.wrappers.MasksOfInfo"},)}
 CORE, CONTRIB, FAST = "stable_baselines3.", "sb3_contrib.", "rl_lab_agents.fast."
 
 CASES = [
@@ -71,6 +74,7 @@ CASES = [
         PLAIN,
         2,
     ),
+    (CONTRIB + "MaskablePPO", "Taxi-v4", PPO, PLAIN, 2),
     (CORE + "TD3", "FakeGoal-v0", HER, PLAIN, 2),
     (CORE + "SAC", "Pendulum-v1", {**OFF, "gamma": LINEAR}, PLAIN, 1),
     (CONTRIB + "ARS", "CartPole-v1", {"n_delta": 2}, {"normalize_observation": True}, 1),
@@ -88,13 +92,18 @@ def policy_of(algorithm: str, settings: Any) -> str:
     return "MlpLstmPolicy" if "Recurrent" in algorithm else "MlpPolicy"
 
 
-def agent_of(case: Any, seed: int = 0, strategy: str = strategies.SNAPSHOT) -> sb3.Sb3Agent:
+def agent_of(
+    case: Any,
+    seed: int = 0,
+    strategy: str = strategies.SNAPSHOT,
+    recipe: EnvironmentRecipe | None = None,
+) -> sb3.Sb3Agent:
     algorithm, environment, settings, preparation, n_envs = case
     if algorithm.startswith(FAST):
         pytest.importorskip("numba", reason="needs the extra 'fast'")
     base = Training(0, n_envs, False, False, 1, 0, 0, None, None, False, "sync", (), None)
     training = Training(**{**vars(base), **preparation})
-    recipe = EnvironmentRecipe(environment, {}, (), 25)
+    recipe = recipe or EnvironmentRecipe(environment, {}, WRAPPERS.get(environment, ()), 25)
     policy = policy_of(algorithm, settings)
     return sb3.make(
         strategies.prepared(lambda: environments.make(recipe), strategy),
@@ -170,7 +179,9 @@ def test_a_restored_agent_goes_on_as_if_nothing_had_been(case: Any, tmp_path: Pa
     same(agent, straight)
 
 
-CONFIGURED = sorted(p.stem for p in (paths.conf_dir() / "env").glob("*.yaml") if p.stem != "any")
+CONF = paths.conf_dir() / "env"
+# Without those that stand for an environment to be named.
+CONFIGURED = sorted({p.stem for p in CONF.glob("*.yaml")} - {"any", "atari"})
 NEEDS = {"LunarLander": "Box2D", "BipedalWalker": "Box2D", "-v5": "mujoco"}
 
 
@@ -180,17 +191,20 @@ def test_every_configured_environment(environment: str, tmp_path: Path) -> None:
     for part, package in NEEDS.items():
         if part in environment:
             pytest.importorskip(package, reason=f"{environment} needs {package}")
-    env = gymnasium.make(environment)
+    recipe, _, _ = planning.environment(config.read_yaml(CONF / f"{environment}.yaml"))
+    env = environments.make(recipe)
     discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
-    strategy = probe(lambda: gymnasium.make(environment)).strategy
-    check(CORE + ("DQN" if discrete else "SAC"), environment, OFF, strategy, tmp_path / "off")
-    check(CORE + "PPO", environment, PPO, strategy, tmp_path / "on")
+    normal = NORMAL if isinstance(env.observation_space, gymnasium.spaces.Box) else PLAIN
+    strategy = probe(lambda: environments.make(recipe)).strategy
+    recipe = dataclasses.replace(recipe, max_episode_steps=25)
+    off = (CORE + ("DQN" if discrete else "SAC"), environment, OFF, normal, 2)
+    check(off, recipe, strategy, tmp_path / "off")
+    check((CORE + "PPO", environment, PPO, normal, 2), recipe, strategy, tmp_path / "on")
 
 
-def check(algorithm: str, environment: str, settings: Any, strategy: str, folder: Path) -> None:
+def check(case: Any, recipe: EnvironmentRecipe, strategy: str, folder: Path) -> None:
     """Save in the middle of a training, and compare its end with that of the restored one."""
-    case = (algorithm, environment, settings, NORMAL, 2)
-    whole = agent_of(case, strategy=strategy)
+    whole = agent_of(case, strategy=strategy, recipe=recipe)
 
     def save(step: int) -> None:
         if strategy == strategies.BARRIER:
@@ -200,7 +214,7 @@ def check(algorithm: str, environment: str, settings: Any, strategy: str, folder
     whole.learn(256, At(192, save))
     found, _ = checkpoints.newest(folder, {})
     assert found is not None
-    again = agent_of(case, seed=7, strategy=strategy)
+    again = agent_of(case, seed=7, strategy=strategy, recipe=recipe)
     again.restore(found.state(), states.ALL)
     again.learn(256, Until())
     same(again, whole)
@@ -240,6 +254,10 @@ def test_an_agent_is_taken_into_another_environment(tmp_path: Path) -> None:
         if name.startswith(("weights", "normalizer")):
             np.testing.assert_array_equal(now.arrays[name], array, err_msg=name)
     assert now.rings["replay"].written == 120
+    # The episode that was under way goes on elsewhere: there it was cut, it did not end.
+    assert second._model.replay_buffer.dones[119].tolist() == [1]
+    assert second._model.replay_buffer.timeouts[119].tolist() == [1]
+    assert second._model.replay_buffer.dones[:119].sum() == first._model.replay_buffer.dones.sum()
     listener = Until()
     second.learn(180, listener)
     assert listener.boundaries[0] == 120

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import time
 import warnings
 from typing import Any
 
@@ -18,6 +19,7 @@ from rl_lab_agents import sb3, vectorizing
 
 from rl_lab.agent import Training
 from rl_lab.errors import BadInput, EnvironmentFault, Failed
+from rl_lab.training import watching
 
 CLIP = {"name": "gymnasium.wrappers.ClipReward", "kwargs": {"min_reward": -1.0, "max_reward": 1.0}}
 
@@ -160,6 +162,27 @@ def test_a_fault_in_a_process_is_the_fault_itself(fault: str) -> None:
     with pytest.raises(EnvironmentFault, match=r"\(seed 3, episode 1, step 2\)"):
         twice(env)
     env.close()
+
+
+def test_a_process_that_hangs_is_named_and_ended() -> None:
+    make = functools.partial(fakes.made, "FakeFaulty-v0", fault="hang", every=4)
+    env = vectorizing.vectorized(make, training("subprocess"), 0.9)
+    env.seed(3)
+    env.reset()
+    said = "environment 1 has not answered for 1 s in its process"
+    with watching.watched(1.0), pytest.raises(Failed, match=said):
+        twice(env)
+    env.close()
+    assert not any(process.is_alive() for process in env.unwrapped.processes)
+
+
+def test_a_native_environment_that_hangs_is_noticed() -> None:
+    make = functools.partial(fakes.made, "FakeNativeSAME_STEP-v0")
+    env: Any = vectorizing.vectorized(make, training("native"), 0.9)
+    env.reset()
+    env.unwrapped._env.step = lambda actions: time.sleep(600)
+    with watching.watched(1.0), pytest.raises(EnvironmentFault, match="has not answered for 1 s"):
+        twice(env)
 
 
 @pytest.mark.slow

@@ -117,7 +117,7 @@ def test_a_signal_ends_an_adaptation_cleanly(lab: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 75
-    assert "the same command starts it again" in errors
+    assert "the same command goes on" in errors
     assert "Traceback" not in errors
     (folder,) = tmp_path.glob("adapt/*/*/*/seed_0")
     assert adaptations.read(folder)["status"] == "interrupted"
@@ -161,10 +161,10 @@ def test_several_runs_in_processes_of_their_own(
 ) -> None:
     words = "adapt runs=outputs/train shift=weaker_push steps=600 snapshots=3 scratch=false"
     assert cli.main([*words.split(), "output=several", "launcher.jobs=2"]) == 0
-    out = capsys.readouterr().out
-    assert "dqn seed 0 continued: done" in out
-    assert "ppo seed 0 continued: done" in out
-    assert "2 runs adapted to weaker_push 1" in out
+    out = capsys.readouterr()
+    assert "dqn seed 0 continued: complete" in out.err
+    assert "ppo seed 0 continued: complete" in out.err
+    assert "2 runs adapted to weaker_push 1" in out.out
     assert len(list((lab / "several").rglob(paths.ADAPTATION))) == 2
 
 

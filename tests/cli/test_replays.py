@@ -174,6 +174,8 @@ def test_a_player_has_the_size_and_speed_asked_for(lab: Path) -> None:
         ("replay policy=[stands,falls] to=one.webp", "several episodes into the one file"),
         ("replay policy=stands shift=unheard_of to=x.webp", "unknown shift 'unheard_of'"),
         ("replay file=x.json shift=longer_pole to=x.webp", "run= or policy= with it"),
+        ("replay file=x.json steps=3 to=x.webp", "steps= with file"),
+        ("replay policy=stands steps=0 to=x.webp", "steps=0"),
         ("replay film policy=stands", "a film without one run"),
         ("replay film", "nothing to replay"),
         ("replay verify=recordings", "file=RECORDING.json verify=true"),
@@ -192,6 +194,21 @@ def test_what_cannot_be_shown_is_refused(
 ) -> None:
     assert cli.main(words.split()) == 2
     assert message in capsys.readouterr().err
+
+
+def test_steps_end_a_replay_and_the_cut_episode_verifies(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "replay policy=falls episodes=5 steps=70 to=cut.html"
+    assert cli.main(words.split()) == 0
+    lines = [x for x in capsys.readouterr().out.splitlines() if "return" in x]
+    lengths = [int(x.split(" steps")[0].split()[-1]) for x in lines]
+    assert sum(lengths) == 70
+    assert 2 <= len(lengths) < 5
+    assert [x.endswith("truncated") for x in lines] == [False] * (len(lines) - 1) + [True]
+    assert cli.main(["replay", "policy=stands", "steps=6", "to=cut.json"]) == 0
+    assert cli.main(["replay", "file=cut.json", "verify=true"]) == 0
+    assert "bit-identical" in capsys.readouterr().out
 
 
 def test_a_film_needs_snapshots_and_shows_each(

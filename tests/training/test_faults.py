@@ -15,8 +15,12 @@ import numpy as np
 import pytest
 from identical import attempt, dying_at, require_identical, run_in
 
-from rl_lab import checkpoints, cli, runs
+from rl_lab import adaptations, checkpoints, cli, freezing, runs
 from rl_lab.checkpoints import tensors
+from rl_lab.cli import adapting, config, planning
+from rl_lab.cli.options import split
+from rl_lab.errors import EnvironmentFault
+from rl_lab.training.adapting import adapt
 from rl_lab.training.recorder import Recorder
 
 SMALL = [
@@ -64,6 +68,22 @@ class NoReset(fakes.Countdown):
         raise ValueError("no key in the ignition")
 
 
+class Picky(fakes.Countdown):
+    """Hangs in the episodes of a selection alone."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if seed is not None and seed >= 1_000_000_000:
+            time.sleep(600)
+        return super().reset(seed=seed, options=options)
+
+
+class Stuck(fakes.Countdown):
+    """Hangs at its first step, so in whatever is tried before the training."""
+
+    def step(self, action: Any) -> Any:
+        time.sleep(600)
+
+
 class Clock(fakes.Countdown):
     """Looks at the clock."""
 
@@ -71,7 +91,8 @@ class Clock(fakes.Countdown):
         return super()._observation() + np.float32(time.perf_counter() % 1)
 
 
-for _name, _kind in {"FakeClock-v0": Clock, "FakeLate-v0": Late, "FakeNoReset-v0": NoReset}.items():
+_KINDS = {"Clock": Clock, "Late": Late, "NoReset": NoReset, "Picky": Picky, "Stuck": Stuck}
+for _name, _kind in {f"Fake{name}-v0": kind for name, kind in _KINDS.items()}.items():
     if _name not in gymnasium.registry:
         gymnasium.register(_name, entry_point=_kind)
 
@@ -109,6 +130,48 @@ def test_a_fault_is_one_line_and_a_report(
     arrays = tensors.read(run / "crash" / "transitions.safetensors")
     assert len(arrays["actions"]) == len(arrays["rewards"]) >= 99
     assert checkpoints.newest(run / "checkpoints", {})[0] is not None
+
+
+@pytest.mark.parametrize("hangs", ["FakePicky-v0", "FakeStuck-v0"])
+def test_a_hang_in_a_selection_or_in_the_first_try_is_noticed_too(
+    hangs: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [*WORDS, f"env={hangs}", f"output={tmp_path}", "answer_within_s=1"]
+    assert cli.main(["train", *words, "training.selection_every_steps=64"]) == 1
+    (error,) = complaints(capfd.readouterr().err)
+    assert f"environment {hangs} has not answered for 1 s" in error
+
+
+def test_a_hang_while_adapting_is_noticed_and_mended_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MENDED, "1")
+    words = [*WORDS, "env=FakeLate-v0", "env.kwargs.fault=hang", f"output={tmp_path}"]
+    assert cli.main(["train", *words, "training.selection_every_steps=0"]) == 0
+    data = config.compose(
+        "adapt",
+        [
+            "shifts=any/observation_noise",
+            "steps=256",
+            "snapshots=2",
+            "scratch=false",
+            "checkpoint.every_steps=64",
+            "answer_within_s=1",
+            f"output={tmp_path}",
+        ],
+        split([])[0],
+    )
+    (piece,) = adapting.pieces(run_in(tmp_path), data, split([])[0])
+    make_agent = planning.make_agent(piece.agent)
+    monkeypatch.delenv(MENDED)
+    with pytest.raises(EnvironmentFault, match="FakeLate-v0 has not answered for 1 s"):
+        adapt(piece.plan, make_agent, freezing.freeze)
+    card = adaptations.read(piece.plan.folder)
+    assert (card["status"], "has not answered" in card["error"]) == ("failed", True)
+    assert (piece.plan.folder / "crash" / "crash.json").is_file()
+    monkeypatch.setenv(MENDED, "1")
+    assert adapt(piece.plan, make_agent, freezing.freeze).status == "complete"
+    assert adaptations.read(piece.plan.folder)["resume"]["from_step"] == 128
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked processes")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from boards import steps_of
 from identical import attempt, dying_at, require_identical, run_in
+from stable_baselines3.common.monitor import Monitor
 
-from rl_lab import checkpoints, cli, environments, frozen_policy, runs
+from rl_lab import checkpoints, cli, frozen_policy, runs
 from rl_lab.checkpoints import writing
 from rl_lab.tracking import MetricsLog
 from rl_lab.training import keeper
@@ -117,7 +118,7 @@ def test_a_signal_loses_nothing(numbers: list[int], straight: Path, tmp_path: Pa
 
     # In the middle of a rollout, which is no boundary.
     def arm() -> None:
-        dying_at(environments.CheckedEnv, "step", 175, ask)
+        dying_at(Monitor, "step", 175, ask)
 
     assert attempt(words, arm) == 75
     run = run_in(tmp_path)
@@ -151,7 +152,7 @@ def test_a_second_signal_stops_at_once_and_the_checkpoint_before_stands(
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    assert attempt(words, lambda: dying_at(environments.CheckedEnv, "step", 210, twice)) == 75
+    assert attempt(words, lambda: dying_at(Monitor, "step", 210, twice)) == 75
     run = run_in(tmp_path)
     assert runs.status(run) == "interrupted"
     assert checkpoints.steps(run / "checkpoints")[-1] == 192

@@ -20,6 +20,7 @@ A film shows how a policy learned: one episode seed, played by every snapshot it
   shift=NAME   run, policy: in the context of conf/shift/ENVIRONMENT/NAME; .html: beside the
                training context
   delta=1      the shift's magnitude, from 0 to 1
+  steps=200    run, policy: at most so many steps in all; the last episode is cut there
   size=480     pixels of the longer side
   fps=30       pictures per second
   seed=K       the episode's seed is the first of published list K (0 unless said otherwise)
@@ -48,7 +49,7 @@ _FILM = "film"
 _USED_BY = {
     frozenset({"contestant", "pick"}): ("evaluation",),
     frozenset({"episodes", "shift", "delta"}): ("run", "policy"),
-    frozenset({"seed"}): ("run", "policy", _FILM),
+    frozenset({"seed", "steps"}): ("run", "policy", _FILM),
     frozenset({"verify"}): ("run", "policy", "evaluation", "file"),
 }
 _OF_FILES = {"fps", "size", "overlay"}

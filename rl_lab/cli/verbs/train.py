@@ -30,7 +30,7 @@ from rl_lab import paths, runs
 from rl_lab.cli import config, launching, live, planning, progress, repeating, sweeping
 from rl_lab.cli.options import Options
 from rl_lab.cli.planning import Planned
-from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
+from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED
 
 
 def run(options: Options, words: list[str]) -> int:
@@ -61,20 +61,14 @@ def _single(job: Planned) -> int:
     print(f"{plan.agent} on {plan.environment.id}, seed {plan.seed}: {plan.settings}")
     with progress.of_run(plan.training.steps) as on_progress:
         make_agent = warm_start.starting(planning.make_agent(job.agent), plan.training)
-        outcome = runner.train(plan, make_agent, freezing.freeze, on_progress, _on_stop, _tell_line)
+        outcome = runner.train(
+            plan, make_agent, freezing.freeze, on_progress, progress.on_stop, progress.say
+        )
     if outcome.status == runs.INTERRUPTED:
         print(f"interrupted: {plan.folder}; the same command goes on", file=sys.stderr)
         return EXIT_INTERRUPTED
     _tell(job)
     return EXIT_DONE
-
-
-def _tell_line(line: str) -> None:
-    print(f"rl-lab: {line}" if line.startswith("warning") else line, file=sys.stderr)
-
-
-def _on_stop() -> None:
-    print("stopping at the next update; another Ctrl-C stops at once", file=sys.stderr)
 
 
 def _tell(job: Planned) -> None:
@@ -109,20 +103,10 @@ def _sweep(sweep: sweeping.Sweep) -> int:
     paths.require_writable(missing[0].folder)
     launcher = launching.make(sweep.launcher, sweep.output / paths.JOBS)
     finished = live.run(missing, launcher)
-    return _summary(finished, sweep)
-
-
-def _summary(finished: Sequence[launching.Finished], sweep: sweeping.Sweep) -> int:
-    asked = len(sweep.missing)
-    bad = [done for done in finished if done.status == "failed"]
-    stopped = asked - len(finished) + sum(d.status == "interrupted" for d in finished)
-    left = f"stopped with {stopped} of {asked} runs left; the same command goes on"
-    print(left if stopped else f"{len(finished) - len(bad)} of {asked} jobs done")
-    for done in bad:
-        print(f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr)
-    if stopped:
-        return EXIT_INTERRUPTED
+    code = sweeping.told(finished, len(missing))
+    if code == EXIT_INTERRUPTED:
+        return code
     folders = {done.job.folder.parent.parent for done in finished if done.status == "complete"}
     for folder in sorted(folders):
         print(f"next: {_next(folder, sweep.imports)}")
-    return EXIT_FAILED if bad else EXIT_DONE
+    return code

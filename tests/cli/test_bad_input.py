@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> 
         ("freeze to=x", "no run="),
         ("report evaluation=nowhere", "nowhere holds no evaluation"),
         ("report evalution=x", "Did you mean 'evaluation'?"),
-        ("tensorboard nowhere", "one existing folder"),
+        ("tensorboard nowhere", "no folder nowhere"),
         ("tensorboard . port=x", "port=x"),
         ("list nowhere", "no folder 'nowhere'"),
     ],
@@ -271,3 +272,12 @@ def test_an_unwritable_output_is_refused(place: str, capsys: pytest.CaptureFixtu
         pytest.skip(f"needs {Path(place).parent}")
     assert "cannot write to" in complaint(f"train output={place} debug=smoke", capsys)
     assert "cannot write to" in complaint(f"train -m seed=0,1 output={place} debug=smoke", capsys)
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert cli.main(["tensorboard", str(tmp_path), f"port={port}"]) == 2
+    assert f"port={port} cannot be had" in capsys.readouterr().err

@@ -7,6 +7,7 @@ From another machine: ssh -L 6006:localhost:6006 THIS_MACHINE, then open http://
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,10 @@ def run(options: Options, words: list[str]) -> int:
     folders = [word for word in words if "=" not in word]
     given = only([word for word in words if "=" in word], {"port": "6006"})
     folder = Path(folders[0] if folders else "outputs")
-    if len(folders) > 1 or not folder.is_dir():
-        given_folders = " ".join(folders) or str(folder)
-        raise BadInput(given_folders, "one existing folder", "Train something first.")
+    if len(folders) > 1:
+        raise BadInput(" ".join(folders), "one folder", "Give the one that holds them all.")
+    if not folder.is_dir():
+        raise BadInput(f"no folder {folder}", "an existing folder", "Train something first.")
     port = str(given["port"])
     if not port.isdigit() or not 0 <= int(port) <= 65535:
         raise BadInput(f"port={port}", "a port number from 0 to 65535")
@@ -34,6 +36,9 @@ def run(options: Options, words: list[str]) -> int:
             "logs that rl-lab wrote",
             "That file can make TensorBoard read any file of yours; remove it.",
         )
+    _require_free(int(port))
+    if not any(folder.rglob("events.out.tfevents.*")):
+        print(f"{folder} holds no logs yet; what comes is shown as it comes")
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder)]
     command += ["--host", "127.0.0.1", "--port", port]
     print(f"TensorBoard on {folder}: http://localhost:{port} (Ctrl-C stops it)", flush=True)
@@ -45,3 +50,18 @@ def run(options: Options, words: list[str]) -> int:
     finally:
         process.terminate()
         process.wait()
+
+
+def _require_free(port: int) -> None:
+    if port == 0:
+        return  # TensorBoard finds one itself
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BadInput(
+                f"port={port} cannot be had: {error.strerror}",
+                "a free port",
+                f"Another TensorBoard may be there: http://localhost:{port}. Else port={port + 1}.",
+            ) from error

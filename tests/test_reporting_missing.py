@@ -70,6 +70,18 @@ def test_what_is_missing_says_why(folder: Path) -> None:
     assert saved == ["scores.json"]
 
 
+def test_a_scale_that_is_relative_says_so(folder: Path) -> None:
+    scores = fake.build(folder, fake.names(2))
+    label = "relative to best agent in this comparison"
+    scores["anchors"] = {**scores["anchors"], "solved": None}
+    scores["scale"] = {"random": 22.0, "solved": 431.5, "label": label}
+    fake.write(folder, scores)
+    assert f"random 22, ceiling 500, 1 is 431.5, {label}" in report(folder).all("body")[0][1]
+    reason = "no threshold above random play, and no agent better than random play"
+    fake.write(folder, scores | {"scale": None, "scale_reason": reason})
+    assert f"{reason}: there are no scores" in report(folder).all("body")[0][1]
+
+
 def test_a_single_seed_has_no_interval_and_says_so(folder: Path) -> None:
     fake.build(folder, fake.names(2), seeds=1)
     page = report(folder)

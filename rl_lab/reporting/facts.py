@@ -68,6 +68,8 @@ def warnings(evaluation: Evaluation) -> list[tuple[str, str]]:
             found.append(("", f"{why}: what depends on it is missing here"))
     if not evaluation.scores.get("anchors"):
         found.append(("", "no anchors are known for this environment: there are no scores"))
+    elif why := str(evaluation.scores.get("scale_reason", "")):
+        found.append(("", f"{why}: there are no scores"))
     for contestant in evaluation.contestants:
         name = str(contestant.get("name"))
         found += [(name, words) for words in _about(evaluation, contestant)]
@@ -132,6 +134,9 @@ def protocol(evaluation: Evaluation) -> list[Fact]:
         for name in ("random", "solved", "ceiling")
         if _has(anchors, name)
     ]
+    used = block(evaluation.scores, "scale")
+    if used.get("label"):
+        scale.append(f"1 is {used['solved']:g}, {used['label']}")
     period = anchors.get("control_period_s")
     acts = {True: "deterministic", False: "drawn at random"}.get(data.get("deterministic"))  # type: ignore[arg-type]
     return [

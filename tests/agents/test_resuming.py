@@ -182,7 +182,7 @@ def test_a_restored_agent_goes_on_as_if_nothing_had_been(case: Any, tmp_path: Pa
 CONF = paths.conf_dir() / "env"
 # Without those that stand for an environment to be named.
 CONFIGURED = sorted({p.stem for p in CONF.glob("*.yaml")} - {"any", "atari"})
-NEEDS = {"LunarLander": "Box2D", "BipedalWalker": "Box2D", "-v5": "mujoco"}
+NEEDS = {"LunarLander": "Box2D", "BipedalWalker": "Box2D", "-v5": "mujoco", "CarRacing": "cv2"}
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ _POLL_S = 0.02
 
 
 def seconds(environment: str, words: list[str], seed: int, solved: float) -> float:
-    """Wall time to the first of three evaluations in a row that reach `solved`; NaN: never."""
+    """Wall time to the first of three evaluations in a row that reach `solved`; infinity: never."""
     with tempfile.TemporaryDirectory() as folder:
         more = [
             f"env={environment}",
@@ -66,7 +66,7 @@ def seconds(environment: str, words: list[str], seed: int, solved: float) -> flo
 
 def _watch(process: subprocess.Popen[bytes], folder: Path, solved: float, start: float) -> float:
     """Follow a training's metrics until it is good enough for long enough, or over."""
-    first, reached, file, over = math.nan, 0, None, False
+    first, reached, file, over = math.inf, 0, None, False
     while True:
         if file is None and (found := sorted(folder.rglob(paths.RUN_METRICS))):
             file = found[0].open(encoding="utf-8")
@@ -76,7 +76,7 @@ def _watch(process: subprocess.Popen[bytes], folder: Path, solved: float, start:
             if file is not None:
                 file.seek(at)
             if over:
-                return math.nan
+                return math.inf
             over = process.poll() is not None
             time.sleep(_POLL_S)
             continue
@@ -98,9 +98,10 @@ def case(environment: str) -> None:
             times[name].append(seconds(environment, words, seed, solved))
     fast, theirs = (statistics.median(times[name]) for name in CONTESTANTS)
     shown = {name: ", ".join(f"{t:.1f}" for t in found) for name, found in times.items()}
+    ratio = f"{theirs / fast:.1f} x sooner" if math.isfinite(fast + theirs) else "no ratio"
     print(
         f"{environment:<16} {solved:g}: fast {fast:6.1f} s ({shown['fast']})   stable_baselines3 "
-        f"{theirs:6.1f} s ({shown['stable_baselines3']})   {theirs / fast:.1f} x sooner",
+        f"{theirs:6.1f} s ({shown['stable_baselines3']})   {ratio}",
         flush=True,
     )
 

@@ -40,6 +40,8 @@ def like(env: gymnasium.Env[Any, Any], count: int) -> NativeVecEnv:
     if set(spec.kwargs) - {"render_mode"}:
         raise unsuited(f"{spec.id} has settings of its own ({', '.join(spec.kwargs)})", WAY)
     limit = env.spec.max_episode_steps if env.spec else None
+    if limit is None:
+        raise unsuited(f"{spec.id} has no step limit, and EnvPool would give it one", WAY)
     threads = min(count, torch.get_num_threads())
     pool = Pool(envpool, spec.id, count, threads, limit)
     for what in ("observation_space", "action_space"):
@@ -64,17 +66,14 @@ class Pool(VectorEnv[Any, Any, Any]):
         name: Id of the environment.
         count: Copies.
         threads: Threads that step them.
-        limit: Steps after which an episode is cut off; None: EnvPool's own.
+        limit: Steps after which an episode is cut off.
     """
 
-    def __init__(
-        self, envpool: Any, name: str, count: int, threads: int, limit: int | None
-    ) -> None:
+    def __init__(self, envpool: Any, name: str, count: int, threads: int, limit: int) -> None:
         self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
         self.num_envs = count
         settings = {"num_envs": count, "num_threads": threads, "env_type": "gymnasium"}
-        if limit is not None:
-            settings["max_episode_steps"] = limit
+        settings["max_episode_steps"] = limit
         self._make = functools.partial(_quietly, envpool.make, name, **settings)
         self._pool = self._make(seed=0)
         self.single_observation_space = self._pool.observation_space

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl_lab import paths, runs, seeding
-from rl_lab.cli.launching import Finished, Job
+from rl_lab.cli import live
+from rl_lab.cli.launching import Finished, Job, Launcher
 from rl_lab.cli.options import Options
 from rl_lab.cli.planning import Planned, Planner
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
@@ -112,17 +114,20 @@ def preload(verb: str, agent: Mapping[str, Any]) -> tuple[str, ...]:
     return "rl_lab.freezing", verb, module
 
 
-def told(finished: Sequence[Finished], asked: int) -> int:
-    """Print how jobs ended; returns the exit code.
+def run(jobs: Sequence[Job], launcher: Launcher) -> tuple[Sequence[Finished], int]:
+    """Run jobs, show them meanwhile, and say how they ended and how fast: the exit code."""
+    start = time.monotonic()
+    finished = live.run(jobs, launcher)
+    return finished, _told(finished, len(jobs), time.monotonic() - start)
 
-    Args:
-        finished: Those that ended.
-        asked: How many there were.
-    """
+
+def _told(finished: Sequence[Finished], asked: int, seconds: float) -> int:
     bad = [done for done in finished if done.status == "failed"]
     stopped = asked - len(finished) + sum(done.status == "interrupted" for done in finished)
     left = f"stopped with {stopped} of {asked} runs left; the same command goes on"
-    print(left if stopped else f"{len(finished) - len(bad)} of {asked} jobs done")
+    good = len(finished) - len(bad)
+    rate = f", {60 * good / seconds:.1f} per minute" if good else ""
+    print(left if stopped else f"{good} of {asked} jobs done{rate}")
     for done in bad:
         print(f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr)
     if stopped:

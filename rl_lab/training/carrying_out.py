@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from rl_lab import files, runs
 from rl_lab.agent import Agent, Listener
-from rl_lab.errors import BadInput, LabError
+from rl_lab.errors import BadInput, Held, LabError
 from rl_lab.training import crash, watching
 from rl_lab.training.plan import Work
 
@@ -77,19 +77,32 @@ def alone(
     Raises:
         BadInput: Another process works there, or the folder cannot be made.
     """
-    made = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        made = _made(folder)
     except OSError as error:
         raise BadInput(str(files.cannot_write(folder, error))) from error
     try:
         with runs.exclusive(folder, doing):
             return work()
+    except Held:
+        raise  # what is in there is the other process's
     except BaseException as error:
         # Before the card is written there is nothing worth keeping.
         if made and (isinstance(error, BadInput) or status(folder) is None):
             _remove_with_empty_parents(folder)
         raise
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; whether it was not there before."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return False
+    return True
 
 
 def _remove_with_empty_parents(folder: Path) -> None:

@@ -31,7 +31,6 @@ from rl_lab.cli import (
     adapting,
     config,
     launching,
-    live,
     planning,
     progress,
     sweeping,
@@ -97,7 +96,7 @@ def _launched(
     jobs = [_job(piece, kept, options) for piece in pieces]
     output = typed.folder(data["output"], "output")
     launcher = launching.make(data["launcher"], output / paths.JOBS)
-    return sweeping.told(live.run(jobs, launcher), len(jobs))
+    return sweeping.run(jobs, launcher)[1]
 
 
 def _job(piece: Piece, words: Sequence[str], options: Options) -> launching.Job:

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rl_lab import paths, runs
-from rl_lab.cli import config, launching, live, planning, progress, repeating, sweeping
+from rl_lab.cli import config, launching, planning, progress, repeating, sweeping
 from rl_lab.cli.options import Options
 from rl_lab.cli.planning import Planned
 from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED
@@ -102,8 +102,7 @@ def _sweep(sweep: sweeping.Sweep) -> int:
         return EXIT_DONE
     paths.require_writable(missing[0].folder)
     launcher = launching.make(sweep.launcher, sweep.output / paths.JOBS)
-    finished = live.run(missing, launcher)
-    code = sweeping.told(finished, len(missing))
+    finished, code = sweeping.run(missing, launcher)
     if code == EXIT_INTERRUPTED:
         return code
     folders = {done.job.folder.parent.parent for done in finished if done.status == "complete"}

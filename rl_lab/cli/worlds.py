@@ -287,7 +287,7 @@ def _of_file(path: Path, environment: str) -> Shift:
     data = config.read_yaml(path)
     if not isinstance(data, Mapping):
         raise BadInput(f"{path} declares no shift", "a mapping; see docs/shifts.md")
-    shift = shifts.from_data(data)
+    shift = shifts.from_file(data)
     shifts.require_id(environment, shift)
     return shift
 

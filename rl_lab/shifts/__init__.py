@@ -11,7 +11,7 @@ from rl_lab.shifts.context import (
     shifted,
 )
 from rl_lab.shifts.context import from_data as context_from_data
-from rl_lab.shifts.declaration import ANY_ENVIRONMENT, Shift, from_data
+from rl_lab.shifts.declaration import ANY_ENVIRONMENT, Shift, from_data, from_file
 from rl_lab.shifts.edits import require_id
 from rl_lab.shifts.efficacy import fault, require_effective, trajectory
 from rl_lab.shifts.schedule import Schedule
@@ -36,6 +36,7 @@ __all__ = [
     "drawn_from_data",
     "fault",
     "from_data",
+    "from_file",
     "make",
     "make_drawn",
     "make_world",

@@ -101,8 +101,27 @@ class Shift:
         return data if self.whole else {key: data[key] for key in data if key != "whole"}
 
 
+def from_file(data: Mapping[str, Any]) -> Shift:
+    """Check and type a shift's declaration as its author wrote it.
+
+    Raises:
+        BadInput: As `from_data`, or it counts steps and lacks `whole`.
+    """
+    shift = from_data(data)
+    kind = shift.acts.get("disturbance", {}).get("kind")
+    if kind in COUNTING and not shift.whole:
+        raise BadInput(
+            f"shift {shift.name}: {kind} by fractions of a step",
+            "whole numbers",
+            "Add whole: true.",
+        )
+    return shift
+
+
 def from_data(data: Mapping[str, Any]) -> Shift:
-    """Check and type a shift's declaration.
+    """Check and type a shift's declaration as it was stored.
+
+    Before there was `whole`, what counts steps was stored without it; that is still read.
 
     Raises:
         BadInput: A field is missing, unknown or out of range.
@@ -180,13 +199,6 @@ def _check_bounds(shift: Shift) -> None:
 
 
 def _check_whole(shift: Shift) -> None:
-    kind = shift.acts.get("disturbance", {}).get("kind")
-    if kind in COUNTING and not shift.whole:
-        raise BadInput(
-            f"shift {shift.name}: {kind} by fractions of a step",
-            "whole numbers",
-            "Add whole: true.",
-        )
     ends = [shift.nominal, shift.near, shift.far]
     if shift.whole and not all(end.is_integer() for end in ends):
         raise BadInput(

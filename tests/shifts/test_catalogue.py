@@ -32,7 +32,7 @@ each_in_time = pytest.mark.parametrize(
 
 def declared(path: Path) -> shifts.Shift:
     data: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return shifts.from_data(data)
+    return shifts.from_file(data)
 
 
 def recipe(environment: str) -> EnvironmentRecipe:

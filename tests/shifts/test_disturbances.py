@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import gymnasium
@@ -141,9 +142,29 @@ def test_fractions_of_steps_are_refused() -> None:
     data = delay.to_data()
     del data["whole"]
     with pytest.raises(BadInput, match="action_delay by fractions of a step"):
-        shifts.from_data(data)
+        shifts.from_file(data)
     with pytest.raises(BadInput, match=r"whole with nominal, near, far 0.0, 2.5, 8.0"):
         shifts.from_data({**delay.to_data(), "near": 2.5})
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_what_was_stored_before_there_was_whole_is_still_read(name: str) -> None:
+    (shift,) = worlds.declared(f"any/{name}", "FakeCounter-v0", Options(), "shift")
+    data = shift.to_data()
+    del data["whole"]
+    stored = dataclasses.replace(shift, whole=False)
+    context = {"parts": [{"shift": data, "delta": 0.3}], "schedule": None, "tick": None}
+    assert shifts.context_from_data(context).parts == ((stored, 0.3),)
+    assert shifts.drawn_from_data({"range": "near", "shifts": [data]}).shifts == (stored,)
+    # Its magnitudes mean what they did; the world counts the nearest whole number of steps.
+    assert stored.value(0.3) == pytest.approx(shift.nominal + 0.3 * (shift.far - shift.nominal))
+    seen, rewards = under(shifts.shifted(stored, 0.3))
+    taken = {
+        "observation_delay": firsts(seen).count(0.0) - 1,
+        "action_delay": sum(reward < 0.11 for reward in rewards) - 1,
+        "action_repetition": round(rewards[0] / 0.1),
+    }[name]
+    assert taken == round(stored.value(0.3))
 
 
 def test_a_gain_stays_within_the_range() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from rl_lab.statistics.resampling import FloatArray
 
 FORMAT_VERSION = 1
+JOURNAL_VERSION = 2
 COLUMNS = (
     "contestant", "training_seed", "shift", "delta", "schedule", "evaluation_seed", "length",
     "terminated", "truncated", "episode_return", "return_after", "recovery", "alarm_step",
@@ -48,6 +49,8 @@ class DriftRecord:
         false_alarm_rate: That the alarm is calibrated to; None without an alarm.
         sd_s: The reference's units [s]; None without.
         categories: Observations are one discrete variable; None without a reference.
+        change_step: Steps before the change that "after" counts from.
+        reference_sha256: Of the reference's file; `none` without one.
     """
 
     contestant: str
@@ -71,6 +74,8 @@ class DriftRecord:
     false_alarm_rate: float | None
     sd_s: FloatArray | None
     categories: bool | None
+    change_step: int
+    reference_sha256: str
 
     @property
     def drift(self) -> bool:
@@ -105,7 +110,7 @@ def to_line(record: DriftRecord) -> str:
     """All of a record as one line of JSON, for a journal."""
     data = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     arrays = {key: value.tolist() for key, value in data.items() if isinstance(value, np.ndarray)}
-    return json.dumps({"format_version": FORMAT_VERSION, **data, **arrays}) + "\n"
+    return json.dumps({"format_version": JOURNAL_VERSION, **data, **arrays}) + "\n"
 
 
 def read_journal(path: Path) -> list[DriftRecord]:
@@ -117,7 +122,7 @@ def read_journal(path: Path) -> list[DriftRecord]:
         # What cannot be read is lived again; the journal only saves work.
         with contextlib.suppress(ValueError, TypeError, KeyError):
             data = json.loads(line)
-            if data.pop("format_version") == FORMAT_VERSION:
+            if data.pop("format_version") == JOURNAL_VERSION:
                 found.append(_record(data))
     return found
 

@@ -44,6 +44,8 @@ STILL = DriftRecord(
     false_alarm_rate=0.05,
     sd_s=np.ones(2),
     categories=False,
+    change_step=10,
+    reference_sha256="ab" * 32,
 )
 
 
@@ -354,7 +356,7 @@ def test_a_journal_reads_back_whole_and_leaves_out_what_was_cut(tmp_path: Path) 
     assert np.array_equal(again[1].samples, records[1].samples)  # type: ignore[arg-type]
     assert again[3].samples is not None
     assert again[3].samples.shape == (0, 2)
-    path.write_text(lines.replace('"format_version": 1', '"format_version": 0'))
+    path.write_text(lines.replace('"format_version": 2', '"format_version": 1'))
     assert drift_records.read_journal(path) == []
     assert drift_records.read_journal(tmp_path / "none") == []
 

@@ -82,5 +82,11 @@ def test_drift_records_have_the_columns_of_version_1() -> None:
     head, *rows = golden.splitlines()
     assert drift_records.to_csv([]).splitlines() == [head]
     assert {row.partition(",")[0] for row in rows} == {str(drift_records.FORMAT_VERSION)}
-    journal = drift_records.read_journal(GOLDEN / "drift_v1.jsonl")
+    path = GOLDEN / "drift_v2.jsonl"
+    journal = drift_records.read_journal(path)
     assert drift_records.to_csv(journal) == golden
+    assert "".join(map(drift_records.to_line, journal)) == path.read_text()
+
+
+def test_a_journal_of_version_1_does_not_say_what_it_was_lived_with() -> None:
+    assert drift_records.read_journal(GOLDEN / "drift_v1.jsonl") == []

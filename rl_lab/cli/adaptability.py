@@ -154,7 +154,12 @@ def measure(
     if drifting is not None:
         with progress.of_episodes("drifting") as tell:
             drifts, failed = living.measure(
-                asked.drift_tasks, drifting, folder, settings.workers, tell
+                asked.drift_tasks,
+                drifting,
+                folder,
+                settings.workers,
+                asked.drifts[0].change_step,
+                tell,
             )
         failures += failed
     if asked.snapshots:

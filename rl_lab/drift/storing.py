@@ -19,6 +19,7 @@ from rl_lab.statistics.dynamics import DynamicsModel
 
 FORMAT = "rl_lab.reference"
 FORMAT_VERSION = 1
+NONE = "none"
 _SEAL = "reference_sha256"
 _ARRAYS = ("low_s", "high_s", "sd_s")
 _NUMBERS = ("false_alarm_rate", "kappa", "novelty_rate")
@@ -101,6 +102,14 @@ def load(folder: str | Path, policy_sha256: str) -> Reference:
         return _parse(body)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def file_sha256(folder: Path) -> str:
+    """What names the reference of a frozen policy; `none` where there is none to be read."""
+    try:
+        return files.sha256((locate(folder) / paths.REFERENCE).read_bytes())
+    except (BadInput, OSError):
+        return NONE
 
 
 def _why_none(folder: Path) -> str:

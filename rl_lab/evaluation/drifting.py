@@ -32,9 +32,29 @@ _OF_MONITOR = (
 _JOURNAL = "drift.journal.jsonl"
 
 
-def journal(folder: Path) -> Journal[DriftRecord]:
-    """Where an evaluation's finished episodes of this kind stand."""
-    return Journal(folder / _JOURNAL, drift_records.read_journal, drift_records.to_line)
+def journal(folder: Path, work: Sequence[Task], change_step: int) -> Journal[DriftRecord]:
+    """Where an evaluation's finished episodes of this kind stand.
+
+    What a policy's monitor saw depends on the reference beside it, and what comes after the change
+    on its step: episodes lived with others are passed over, and so lived anew.
+
+    Args:
+        folder: The evaluation's folder.
+        work: As `tasks` gives it.
+        change_step: Steps of an episode before its context moves.
+    """
+    places = {(task.contestant, task.training_seed): task.folder for task in work}
+    lived_with = {who: (change_step, storing.file_sha256(place)) for who, place in places.items()}
+
+    def read(path: Path) -> list[DriftRecord]:
+        found = drift_records.read_journal(path)
+        return [r for r in found if lived_with.get((r.contestant, r.training_seed)) == _with(r)]
+
+    return Journal(folder / _JOURNAL, read, drift_records.to_line)
+
+
+def _with(record: DriftRecord) -> tuple[int, str]:
+    return record.change_step, record.reference_sha256
 
 
 def tasks(
@@ -71,7 +91,7 @@ def engine(
     Raises:
         BadInput: A shift cannot move so, or changes nothing.
     """
-    left = workers.without_done(work, journal(folder).done(work))
+    left = workers.without_done(work, journal(folder, work, change_step).done(work))
     made = runner.engine_for(left, contestants, settings)
     return dataclasses.replace(made, live=_Live(change_step))
 
@@ -81,6 +101,7 @@ def measure(
     how: Engine,
     folder: Path,
     processes: int,
+    change_step: int,
     on_episodes: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[DriftRecord], list[Failure]]:
     """Live what has not been lived yet, and write `drift.csv`.
@@ -90,10 +111,12 @@ def measure(
         how: As `engine` gives it.
         folder: The evaluation's folder.
         processes: How many at a time.
+        change_step: As `engine` takes it.
         on_episodes: Told how many episodes of how many are done.
     """
     with runs.exclusive(folder, "evaluating"):
-        found, failures = go_on(journal(folder), work, how, processes, on_episodes)
+        lived = journal(folder, work, change_step)
+        found, failures = go_on(lived, work, how, processes, on_episodes)
         found.sort(key=lambda r: r.key)
         files.write_text(folder / paths.DRIFT, drift_records.to_csv(found))
     return found, failures
@@ -140,6 +163,7 @@ class _Live:
             episode_return=math.fsum(rewards),
             return_after=math.fsum(after),
             recovery=_recovery(after),
+            change_step=self.change_step,
             **watch.findings(),
         )
 
@@ -158,9 +182,10 @@ class _Watch:
         self._change, self._seen = change_step, 0
         self._alarm_step: int | None = None
         self._whole: Tracker | None = None
+        assert policy.folder is not None
+        self._sha256 = storing.file_sha256(policy.folder)
         try:
             card = policy.card
-            assert policy.folder is not None
             self._reference = storing.load(policy.folder, card.onnx_sha256)
             spaces = (self._reference, card.observation_space, card.action_space)
             self._whole, self._after = tracker_of(*spaces), tracker_of(*spaces)
@@ -183,7 +208,8 @@ class _Watch:
     def findings(self) -> dict[str, Any]:
         """The monitor's part of a record."""
         if self._whole is None:
-            return {**dict.fromkeys(_OF_MONITOR), "no_monitor": self._missing}
+            missing = {**dict.fromkeys(_OF_MONITOR), "no_monitor": self._missing}
+            return {**missing, "reference_sha256": self._sha256}
         reference, after = self._reference, self._after
         alarmed = reference.threshold is not None
         return {
@@ -196,4 +222,5 @@ class _Watch:
             "false_alarm_rate": reference.false_alarm_rate if alarmed else None,
             "sd_s": reference.sd_s,
             "categories": reference.categories,
+            "reference_sha256": self._sha256,
         }

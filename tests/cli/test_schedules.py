@@ -7,10 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 from fakes import linear_policy, saved
 
-from rl_lab import cli, records
+from rl_lab import cli, records, seeding
+from rl_lab.drift import gathering, storing
+from rl_lab.drift.reference import Reference, Settings
+from rl_lab.frozen_policy import load_policy
 
 STANDS = [[0.0, 0.0, 0.0, 0.0], [0.1, 0.5, 2.0, 1.0]]
 ANCHORS = {"random": 21.8, "solved": 475.0, "ceiling": 500.0, "control_period_s": 0.02}
@@ -85,6 +89,67 @@ def test_finished_drift_episodes_are_not_lived_again(here: Path) -> None:
     journal.write_text("".join(lines))
     assert evaluated(words) == 0
     assert (here / "drift.csv").read_bytes() == table
+
+
+def refer(place: Path, root: int) -> None:
+    """Put a reference beside the policy, of other episodes for another root."""
+    settings = Settings(8, 19, 0.05, 0.5, 1000)
+    seeds = seeding.reference_seeds(root, settings.episodes)
+    policy = load_policy(place)
+    made = gathering.gather(policy, lambda: gymnasium.make("CartPole-v1"), seeds, settings)
+    assert isinstance(made, Reference)
+    storing.save(made, place)
+
+
+def drift_lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "drift.journal.jsonl").read_text().splitlines()]
+
+
+def test_another_reference_has_the_drift_lived_anew_and_nothing_else(here: Path) -> None:
+    words = "shift=shorter_pole schedule=step schedule.start=3 evaluation.drift_episodes=4"
+    place = here.parents[2] / "p"
+    assert evaluated(words) == 0
+    bare = drift_lines(here)
+    assert {(line["reference_sha256"], line["change_step"]) for line in bare} == {("none", 3)}
+    assert all(line["no_monitor"].startswith("p has no reference.json") for line in bare)
+    # What is believed of the nominal episodes shows in the table: they are not lived again.
+    nominal = here / "episodes.journal.csv"
+    told = nominal.read_text().replace(",500,0,1\n", ",499,0,1\n")
+    assert told != nominal.read_text()
+    nominal.write_text(told)
+    seen = []
+    for root in (0, 1):
+        refer(place, root)
+        assert evaluated(words) == 0
+        lines = drift_lines(here)
+        assert len(lines) == len(bare) == 2 * 4
+        assert {line["reference_sha256"] for line in lines} == {storing.file_sha256(place)}
+        assert {line["no_monitor"] for line in lines} == {""}
+        seen.append(sorted(row["residual_after"] for row in rows(here)))
+    assert seen[0] != seen[1]
+    assert nominal.read_text() == told
+    lengths = {row.length for row in records.read(here / "episodes.csv")}
+    assert 499 in lengths
+    assert 500 not in lengths
+    # The reference of before again, and then nothing new: every row is as it was.
+    refer(place, 0)
+    assert evaluated(words) == 0
+    assert sorted(row["residual_after"] for row in rows(here)) == seen[0]
+    kept = (here / "drift.journal.jsonl").stat().st_mtime_ns
+    assert evaluated(words) == 0
+    assert (here / "drift.journal.jsonl").stat().st_mtime_ns == kept
+
+
+def test_what_comes_after_another_step_is_lived_anew(here: Path) -> None:
+    """The training context's episodes too, which are named alike whatever the schedule."""
+    words = "shift=shorter_pole schedule=step evaluation.drift_episodes=2"
+    for start in (3, 5):
+        assert evaluated(f"{words} schedule.start={start}") == 0
+        still = [row for row in rows(here) if row["shift"] == "none"]
+        assert len(still) == 2
+        for row in still:
+            left = float(row["episode_return"]) - float(row["return_after"])
+            assert left == start
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,9 @@ def lived(
     start = schedule.start if schedule.clock == "steps" else 0
     engine = drifting.engine(work, entrants, folder, HERE, start)
     told: list[tuple[int, int]] = [] if counts is None else counts
-    return drifting.measure(work, engine, folder, 1, lambda done, all_: told.append((done, all_)))
+    return drifting.measure(
+        work, engine, folder, 1, start, lambda done, all_: told.append((done, all_))
+    )
 
 
 def test_rewards_after_the_change_by_hand(tmp_path: Path) -> None:
@@ -122,7 +124,7 @@ def test_an_interrupted_row_goes_on_where_it_was(tmp_path: Path) -> None:
     counts: list[tuple[int, int]] = []
     whole, _ = lived([entrant], moving, seeds, folder, counts)
     assert counts[-1] == (6, 6)  # the training context once, whatever the number of shifts
-    journal = drifting.journal(folder).path
+    journal = drifting.journal(folder, [], 2).path
     table = (folder / paths.DRIFT).read_bytes()
     lines = journal.read_text().splitlines(keepends=True)
     assert len(lines) == len(set(lines)) == 6

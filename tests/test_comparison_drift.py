@@ -60,7 +60,8 @@ def pair(seed: int, **moved: Any) -> list[DriftRecord]:
 def block(
     records: list[DriftRecord], scale: Scale | str = SCALE, memory: bool = False
 ) -> dict[str, Any]:
-    made = drifting.blocks(records, [SETUP], scale, {"ppo": memory})["ppo"]
+    seeds = sorted({r.evaluation_seed for r in records})
+    made = drifting.blocks(records, [SETUP], scale, {"ppo": memory}, seeds)["ppo"]
     json.dumps(made, allow_nan=False)
     (found,) = made["drift"]
     return dict(found)
@@ -181,7 +182,10 @@ def test_episodes_are_those_of_a_whole_seed() -> None:
     found = block([*pair(0), *pair(1), cut, *short])
     assert found["episodes"] == 2
     assert found["training_seeds"] == [0]
-    assert (found["left_out"], found["left_out_reason"]) == ([1, 2], "episodes are missing")
+    assert found["left_out"] == [1, 2]
+    assert found["left_out_reason"] == (
+        "episodes are missing: training seed 1 has 0 of 2 pairs, training seed 2 has 1 of 2 pairs"
+    )
 
 
 def test_a_seed_without_a_monitor_is_not_one_that_detects_nothing() -> None:
@@ -208,7 +212,7 @@ def test_where_an_end_is_the_goal_it_is_no_death(kind: str) -> None:
     setup = dataclasses.replace(SETUP, termination=kind)
     still, moved = pair(0, length=12, terminated=True)
     records = [dataclasses.replace(still, length=11, terminated=True), moved]
-    (found,) = drifting.blocks(records, [setup], SCALE, {"ppo": False})["ppo"]["drift"]
+    (found,) = drifting.blocks(records, [setup], SCALE, {"ppo": False}, [0])["ppo"]["drift"]
     survival = found["survival"]
     if kind == "goal":
         assert survival["drift"] is survival["no_drift"] is None
@@ -277,7 +281,7 @@ def test_one_seed_speaks_of_this_checkpoint_over_its_episodes() -> None:
 
 def test_unpaired_seeds_are_left_out() -> None:
     assert block(pair(0)[:1])["reason"] == "no training seed has all its episodes"
-    made = drifting.blocks(pair(0)[:1], [SETUP], SCALE, {"ppo": False})
+    made = drifting.blocks(pair(0)[:1], [SETUP], SCALE, {"ppo": False}, [0])
     assert ("drift", "-", f"wind 1, step at step 10: {block([])['reason']}") in card.card(
         {"name": "ppo", **made["ppo"]}
     )
@@ -287,13 +291,13 @@ def test_every_shift_has_its_block_and_the_same_episodes_without_drift() -> None
     other = dataclasses.replace(SETUP, shift="rain", delta=0.5)
     rain = {"shift": "rain", "delta": 0.5, "return_after": 0.0}
     records = [*pair(0, return_after=15.0), dataclasses.replace(STILL, **{**MOVES, **rain})]
-    made = drifting.blocks(records, [SETUP, other], SCALE, {"ppo": False})["ppo"]["drift"]
+    made = drifting.blocks(records, [SETUP, other], SCALE, {"ppo": False}, [0])["ppo"]["drift"]
     losses = {one["shift"]: one["loss_score"]["estimate"] for one in made}
     assert losses == {"wind": pytest.approx(0.05), "rain": pytest.approx(0.2)}
 
 
 def test_without_a_schedule_there_is_no_block() -> None:
-    made = drifting.blocks([], [], SCALE, {"ppo": False})
+    made = drifting.blocks([], [], SCALE, {"ppo": False}, [0])
     assert made == {"ppo": {"drift": None, "drift_reason": "no schedule was evaluated"}}
 
 
@@ -314,7 +318,9 @@ def test_with_episodes_for_a_clock_what_came_before_the_change_is_left_aside() -
         *row(3, return_after=14.0, length=4, terminated=True, alarm_step=3),
         *row(4, return_after=8.0, alarm_step=2),
     ]
-    (found,) = drifting.blocks([*before, *after], [ROW], SCALE, {"ppo": True})["ppo"]["drift"]
+    (found,) = drifting.blocks([*before, *after], [ROW], SCALE, {"ppo": True}, range(5))["ppo"][
+        "drift"
+    ]
     assert found["episodes"] == 3
     assert found["loss_score"]["estimate"] == pytest.approx((0 + 6 + 12) / 3 / 100)
     assert found["loss_per_step"]["estimate"] == pytest.approx((0 + 6 / 30 + 12 / 30) / 3)
@@ -328,6 +334,38 @@ def test_with_episodes_for_a_clock_what_came_before_the_change_is_left_aside() -
     text = card.card_text({"name": "ppo", "drift": [found]})
     assert "wind 1, step at episode 2" in text
     assert "delay 2 steps, 1 whole episodes before it" in text
+
+
+def test_the_published_list_tells_what_came_before_the_change() -> None:
+    """Evaluation seed 2 of 0..7 is missing in both worlds; the change is after the fifth."""
+    setup = dataclasses.replace(SETUP, change_step=0, change_episode=5)
+
+    def lost(gone: dict[int, int]) -> dict[str, Any]:
+        """Evaluation seed k loses k; of a training seed one evaluation seed is gone."""
+        records = [
+            r
+            for training_seed, missing in gone.items()
+            for k in range(8)
+            if k != missing
+            for r in row(k, training_seed, return_after=20.0 - k)
+        ]
+        made = drifting.blocks(records, [setup], SCALE, {"ppo": False}, range(8))
+        (found,) = made["ppo"]["drift"]
+        return dict(found)
+
+    found = lost({0: 2})
+    assert found["episodes"] == 3
+    assert found["loss_score"]["estimate"] == pytest.approx((5 + 6 + 7) / 3 / 100)
+    assert "left_out" not in found
+    # As many episodes, but not the same ones: each would be compared with another row of worlds.
+    found = lost({0: 2, 1: 6, 2: 5})
+    assert found["training_seeds"] == [0]
+    assert found["loss_score"]["estimate"] == pytest.approx((5 + 6 + 7) / 3 / 100)
+    assert found["left_out"] == [1, 2]
+    assert found["left_out_reason"] == (
+        "episodes are missing: training seed 1 has 2 of 3 pairs, training seed 2 has 2 of 3 pairs"
+    )
+    assert lost({1: 6, 2: 5})["reason"] == "no training seed has all its episodes"
 
 
 def test_within_the_episode_no_delay_in_episodes_is_told() -> None:
@@ -362,7 +400,7 @@ def test_a_journal_reads_back_whole_and_leaves_out_what_was_cut(tmp_path: Path) 
 
 
 def test_the_card_says_loss_and_detection() -> None:
-    made = drifting.blocks(pair(0, alarm_step=13), [SETUP], SCALE, {"ppo": False})
+    made = drifting.blocks(pair(0, alarm_step=13), [SETUP], SCALE, {"ppo": False}, [0])
     text = card.card_text({"name": "ppo", **made["ppo"]})
     assert "wind 1, step at step 10" in text
     assert "delay 2 steps" in text

@@ -36,6 +36,7 @@ class Wanted:
         damaged: Those that cannot be read.
         drifts: One for each shift that moves; none where none was asked for.
         drift_tasks: The work on those.
+        drift_seeds: The published evaluation seeds faced there, in order.
     """
 
     adapted: tuple[Adapted, ...]
@@ -44,6 +45,7 @@ class Wanted:
     damaged: tuple[Failure, ...]
     drifts: tuple[Setup, ...]
     drift_tasks: tuple[Task, ...]
+    drift_seeds: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,13 +82,16 @@ def wanted(
     adapted = adaptations.find(places, contestants)
     faced = seeds[: worlds.count(settings, "adaptation_episodes", 1)]
     snapshots, damaged = adaptations.entrants(adapted)
+    moved_on = {seed for _, moved in planned.scheduled for seed in moved}
+    drift_seeds = tuple(seed for seed in seeds if seed in moved_on)
     return Wanted(
         adapted=tuple(adapted),
         snapshots=tuple(snapshots),
         tasks=tuple(adaptations.tasks(adapted, snapshots, faced)),
         damaged=tuple(damaged),
         drifts=_setups(planned, worlds.count(settings, "drift_horizon", 1), termination),
-        drift_tasks=tuple(_drift_tasks(contestants, planned)),
+        drift_tasks=tuple(_drift_tasks(contestants, planned, drift_seeds)),
+        drift_seeds=drift_seeds,
     )
 
 
@@ -109,10 +114,11 @@ def _setups(planned: Worlds, horizon: int, termination: str | None) -> tuple[Set
     )
 
 
-def _drift_tasks(contestants: Sequence[Entrant], planned: Worlds) -> list[Task]:
+def _drift_tasks(
+    contestants: Sequence[Entrant], planned: Worlds, seeds: Sequence[int]
+) -> list[Task]:
     if not planned.scheduled:
         return []
-    seeds = sorted({seed for _, faced in planned.scheduled for seed in faced})
     return living.tasks(contestants, planned.scheduled, seeds)
 
 
@@ -180,7 +186,7 @@ def attach(
     """Put the blocks `drift` and `adaptation` into every contestant's scores."""
     scale = Scale(**scores["scale"]) if scores["scale"] else str(scores["scale_reason"])
     memory = {e.contestant: bool(e.card.state) for e in contestants}
-    drift = drifting.blocks(found.drifts, asked.drifts, scale, memory)
+    drift = drifting.blocks(found.drifts, asked.drifts, scale, memory, asked.drift_seeds)
     learned = adaptability.blocks(found.snapshots, [_facts(a) for a in asked.adapted], scale)
     nothing_learned = {"adaptation": None, "adaptation_reason": "no adaptation was evaluated"}
     for contestant in scores["contestants"]:

@@ -50,7 +50,7 @@ class Setup:
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """One training seed's episodes, sorted by evaluation seed in both worlds.
+    """One training seed's episodes, of the same evaluation seeds in both worlds.
 
     With episodes for a clock, those from the change on.
     """

@@ -25,6 +25,7 @@ def blocks(
     setups: Sequence[Setup],
     scale: Scale | str,
     with_memory: Mapping[str, bool],
+    evaluation_seeds: Sequence[int],
 ) -> dict[str, Any]:
     """The blocks of every contestant, one for each shift that moved.
 
@@ -33,6 +34,8 @@ def blocks(
         setups: What the contestants share, for each shift.
         scale: Which returns count as 0 and 1, or why there is no scale.
         with_memory: For each contestant, whether its policies carry a state through the episode.
+        evaluation_seeds: The published ones that were asked for; where episodes are the clock,
+            their order is that of time.
 
     Returns:
         Contestant -> `{drift: [...]}`, or `{drift: null, drift_reason}`.
@@ -43,42 +46,47 @@ def blocks(
     made = {}
     for name, memory in with_memory.items():
         mine = [r for r in records if r.contestant == name]
-        made[name] = {"drift": [_block(mine, setup, scale, memory) for setup in setups]}
+        made[name] = {"drift": [_block(mine, s, scale, memory, evaluation_seeds) for s in setups]}
     return made
 
 
 def _block(
-    records: Sequence[DriftRecord], setup: Setup, scale: Scale | str, memory: bool
+    records: Sequence[DriftRecord],
+    setup: Setup,
+    scale: Scale | str,
+    memory: bool,
+    evaluation_seeds: Sequence[int],
 ) -> dict[str, Any]:
     faced = [r for r in records if not r.drift or r.shift == setup.shift]
+    asked = evaluation_seeds[setup.change_episode or 0 :]
+    # Training seeds are compared on equal terms: on all of the same evaluation seeds.
     whole: dict[int, Pairs] = {}
+    short: dict[int, str] = {}
     for seed in sorted({r.training_seed for r in faced}):
-        if (pairs := _pairs(faced, seed, setup, scale, memory)) is not None:
+        pairs = _pairs([r for r in faced if r.training_seed == seed], asked, setup, scale, memory)
+        if len(pairs.moved) == len(asked) > 0:
             whole[seed] = pairs
-    # Seeds are compared on equal terms: one that was cut off after fewer episodes is not whole.
-    most = max((len(pairs.moved) for pairs in whole.values()), default=0)
-    whole = {seed: pairs for seed, pairs in whole.items() if len(pairs.moved) == most}
+        else:
+            short[seed] = f"training seed {seed} has {len(pairs.moved)} of {len(asked)} pairs"
     head = {f.name: getattr(setup, f.name) for f in dataclasses.fields(setup)}
     if not whole:
         return {**head, "training_seeds": [], "reason": "no training seed has all its episodes"}
-    gone = sorted({r.training_seed for r in faced} - set(whole))
-    left_out = {"left_out": gone, "left_out_reason": "episodes are missing"} if gone else {}
+    missing = f"episodes are missing: {', '.join(short.values())}"
+    left_out = {"left_out": list(short), "left_out_reason": missing} if short else {}
     return {**head, **_summary(whole, faced), **left_out}
 
 
 def _pairs(
-    records: Sequence[DriftRecord], seed: int, setup: Setup, scale: Scale | str, memory: bool
-) -> Pairs | None:
-    """A training seed's episodes side by side; None where one lacks its twin."""
-    mine = sorted(
-        (r for r in records if r.training_seed == seed), key=lambda record: record.evaluation_seed
-    )
-    moved, still = ([r for r in mine if r.drift is kind] for kind in (True, False))
-    if not moved or [r.evaluation_seed for r in moved] != [r.evaluation_seed for r in still]:
-        return None
-    # The published list of seeds is the order of time, where episodes are the clock.
-    start = setup.change_episode or 0
-    return Pairs(moved[start:], still[start:], setup, scale, memory)
+    records: Sequence[DriftRecord],
+    asked: Sequence[int],
+    setup: Setup,
+    scale: Scale | str,
+    memory: bool,
+) -> Pairs:
+    """A training seed's episodes side by side, of those evaluation seeds that both worlds have."""
+    moved, still = ({r.evaluation_seed: r for r in records if r.drift is k} for k in (True, False))
+    both = [seed for seed in asked if seed in moved and seed in still]
+    return Pairs([moved[s] for s in both], [still[s] for s in both], setup, scale, memory)
 
 
 def _summary(whole: Mapping[int, Pairs], records: Sequence[DriftRecord]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def build(
     for block in blocks[1:]:
         block["to_best"] = difference(blocks[0], block)
     scores = {
-        "format_version": 1,
+        "format_version": 2,
         "environment": ENVIRONMENT,
         "anchors": ANCHORS,
         "protocol": protocol(shift),

@@ -23,6 +23,7 @@ PURE = {
     "provenance",
     "records",
     "runs",
+    "scores_file",
     "seeding",
     "statistics",
 }

@@ -11,7 +11,7 @@ import fake_evaluation as fake
 import pytest
 from report_pages import report, rows
 
-from rl_lab import files
+from rl_lab import cli, files
 from rl_lab.errors import BadInput
 from rl_lab.reporting import write_report
 
@@ -125,9 +125,37 @@ def test_without_scores_there_is_no_report(folder: Path) -> None:
     with pytest.raises(BadInput):
         write_report(folder)
     fake.build(folder, fake.names(1))
-    files.write_json(folder / "scores.json", {"format_version": 2})
-    with pytest.raises(BadInput, match="format_version 2"):
-        write_report(folder)
+    for version in (3, True, "2", None):
+        files.write_json(folder / "scores.json", {"format_version": version})
+        with pytest.raises(BadInput, match=f"format_version {version!r}.*Update rl-lab"):
+            write_report(folder)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "report evaluation=e",
+        "report evaluation=e format=md",
+        "report evaluation=e format=png",
+        "replay evaluation=e",
+    ],
+)
+def test_scores_of_version_1_say_how_to_have_them_anew(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scores = fake.build(tmp_path / "e", fake.names(1))
+    old = {**scores, "format_version": 1}
+    files.write_json(tmp_path / "e" / "scores.json", old)
+    (tmp_path / "e" / "report.html").unlink(missing_ok=True)
+    before = sorted(path.name for path in (tmp_path / "e").iterdir())
+    assert cli.main(words.split()) == 2
+    said = capsys.readouterr()
+    assert "e/scores.json has format_version 1" in said.err
+    assert "expected version 2, the one this rl-lab reads" in said.err
+    assert f"Give its evaluate command again with a new name=NAME: {old['command']}" in said.err
+    assert "Traceback" not in said.err
+    assert sorted(path.name for path in (tmp_path / "e").iterdir()) == before
 
 
 def holes(data: Any) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_lab import files, frozen_policy, paths, records, replay, runs, seeding
+from rl_lab import frozen_policy, paths, records, replay, runs, scores_file, seeding
 from rl_lab.cli import typed, worlds
 from rl_lab.cli.options import Options
 from rl_lab.errors import BadInput, Failed
@@ -141,7 +141,7 @@ def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> N
         BadInput: There is none such, or its policy is gone.
         Failed: It does not return what the evaluation recorded.
     """
-    scores = files.read_json(folder / paths.SCORES)
+    scores = scores_file.read(folder / paths.SCORES)
     names = [c["name"] for c in scores["contestants"]]
     name = str(data["contestant"] or (names[0] if len(names) == 1 else ""))
     if name not in names:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rl_lab import files, paths
+from rl_lab import files, paths, scores_file
 from rl_lab.comparison import card, leaderboard_rows
 from rl_lab.comparison.wording import estimate_text
 
@@ -20,7 +20,7 @@ _PLAIN_WIDTH = 1_000  # of a pipe or a file: nothing is wrapped or cut there
 
 def show(folder: Path) -> None:
     """Print an evaluation's leaderboard, verdict and where to look next."""
-    scores = files.read_json(folder / paths.SCORES)
+    scores = scores_file.read(folder / paths.SCORES)
     speed_path = folder / paths.SPEED
     speed = files.read_json(speed_path) if speed_path.exists() else None
     rows = leaderboard_rows(scores, speed)

@@ -15,6 +15,7 @@ from rl_lab.comparison import scoring, wording
 from rl_lab.comparison.robustness import robustness
 from rl_lab.comparison.scoring import Cells, Protocol, Setting, World
 from rl_lab.errors import BadInput
+from rl_lab.scores_file import FORMAT_VERSION
 from rl_lab.statistics import intervals, measures, shares
 from rl_lab.statistics.resampling import FloatArray
 from rl_lab.statistics.scale import Scale
@@ -22,8 +23,6 @@ from rl_lab.statistics.scale import Scale
 if TYPE_CHECKING:
     from rl_lab.environments import Anchors
     from rl_lab.records import EpisodeRecord
-
-FORMAT_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rl_lab import files, paths, records
+from rl_lab import files, paths, records, scores_file
 from rl_lab.errors import BadInput
 from rl_lab.records import EpisodeRecord
 
 Data = Mapping[str, Any]
 T = TypeVar("T")
 
+# Of what lies beside the scores.
 FORMAT_VERSION = 1
 NOT_STORED = "not stored in scores.json"
 
@@ -64,7 +65,7 @@ def load(folder: Path) -> Evaluation:
     Raises:
         BadInput: `scores.json` is missing or of another format.
     """
-    scores = _versioned(folder / paths.SCORES)
+    scores = scores_file.read(folder / paths.SCORES)
     speed, speed_reason = _optional(folder, paths.SPEED, _versioned)
     episodes, episodes_reason = _optional(folder, paths.EPISODES, records.read)
     place = f"{paths.REPLAYS}/{paths.REPLAYS_INDEX}"

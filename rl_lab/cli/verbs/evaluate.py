@@ -34,7 +34,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_lab import files, paths, provenance, records, seeding
+from rl_lab import files, paths, provenance, records, scores_file, seeding
 from rl_lab.cli import (
     adaptability,
     concluding,
@@ -144,7 +144,7 @@ def _evaluate(request: concluding.Request, given_up: Sequence[plan.Failure]) -> 
 
 
 def _code(folder: Path) -> int:
-    return EXIT_FAILED if files.read_json(folder / paths.SCORES)["failures"] else EXIT_DONE
+    return EXIT_FAILED if scores_file.read(folder / paths.SCORES)["failures"] else EXIT_DONE
 
 
 def _request(

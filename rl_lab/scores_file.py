@@ -1,0 +1,31 @@
+"""`scores.json`, as every part that reads an evaluation takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rl_lab import files
+from rl_lab.errors import BadInput
+
+FORMAT_VERSION = 2
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of an evaluation's `scores.json`.
+
+    Raises:
+        BadInput: It cannot be read, or is of another format.
+    """
+    data = files.read_json(path)
+    version = data.get("format_version") if isinstance(data, dict) else None
+    known = version if type(version) is int else None
+    if known == FORMAT_VERSION:
+        return dict(data)
+    do = "Update rl-lab to the version that made it, or repeat the evaluation under a new name=."
+    if known == 1:
+        do = "Give its evaluate command again with a new name=NAME."
+        if isinstance(command := data.get("command"), str) and command:
+            do = f"Give its evaluate command again with a new name=NAME: {command}"
+    expected = f"version {FORMAT_VERSION}, the one this rl-lab reads"
+    raise BadInput(f"{path} has format_version {version!r}", expected, do)

@@ -16,6 +16,8 @@ from rl_lab.errors import BadInput
 _FROM = "from="
 # Each is chosen as a whole; a word that chooses another leaves the stored one out.
 _SECTIONS = ("env", "agent", "training", "checkpoint", "callback", "monitoring", "logger")
+# Mappings of constructor arguments, where a key that is missing means the constructor's own value.
+_ARGUMENTS = ("env.kwargs", "agent.")
 _PLAIN = ("seed", "threads", "answer_within_s", "snapshots")
 # Hydra lets single values win over files, wherever they stand: these would change nothing.
 _BEATEN = ("experiment", "debug", "tuned")
@@ -41,7 +43,7 @@ def expanded(words: Sequence[str], options: Options) -> list[str]:
         raise BadInput(
             f"{given[0]} with {beaten[0]}=", "single values", "The run says all that a file would."
         )
-    run = Path(given[0].removeprefix(_FROM))
+    run = paths.one(given[0].removeprefix(_FROM))
     card, data = runs.read(run), _read(run / paths.RUN_CONFIG)
     stored = _words(data, chosen, options)
     if not chosen & {"env", "agent", "training", "callback"}:
@@ -104,11 +106,13 @@ def _changes(key: str, stored: Any, known: Any) -> Iterator[str]:
     if key in ("agent.settings", "env.id", "env.imports") or stored == known:
         return
     if isinstance(stored, Mapping) and isinstance(known, Mapping):
-        for name, value in stored.items():
-            yield from _changes(f"{key}.{name}", value, known.get(name))
-        for name in known.keys() - stored.keys() if key == "env.kwargs" else ():
-            yield f"~{key}.{name}"
-        return
+        if key.startswith(_ARGUMENTS) and known.keys() - stored.keys():
+            # Hydra merges mappings, and takes no key away whose value is null.
+            yield f"{key}=null"
+        else:
+            for name, value in stored.items():
+                yield from _changes(f"{key}.{name}", value, known.get(name))
+            return
     yield f"{key}={text_of(stored)}"
 
 

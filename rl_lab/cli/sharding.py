@@ -7,6 +7,7 @@ own journal; its job is the same command with `shard=K/N`, for all environments 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,8 @@ from rl_lab.cli.concluding import Request
 from rl_lab.cli.launching import Job
 from rl_lab.cli.options import Options
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
-from rl_lab.evaluation import runner
-from rl_lab.evaluation.plan import Failure
+from rl_lab.evaluation import plan, runner
+from rl_lab.evaluation.plan import Failure, Task
 from rl_lab.runs import Progress
 
 _SHARDS, _FAILURES = "shards", "failures.json"
@@ -53,7 +54,7 @@ def elsewhere(
     data: Mapping[str, Any],
     options: Options,
 ) -> tuple[int | None, Sequence[Sequence[Failure]]]:
-    """Be a shard, or run shards, where that is asked for.
+    """Run shards, where that is asked for.
 
     Args:
         requests: One, or those of a suite.
@@ -68,8 +69,6 @@ def elsewhere(
     Raises:
         BadInput: What was asked for is wrong.
     """
-    if data["shard"] is not None:
-        return work(requests, data["shard"]), ()
     if not count(data):
         return None, [()] * len(requests)
     code, failures = share_out(requests, str(data["name"] or name), words, data, options)
@@ -85,7 +84,13 @@ def work(requests: Sequence[Request], shard: Any) -> int:
     first, _, number = str(shard).partition("/")
     if not (first.isdigit() and number.isdigit() and int(first) < int(number)):
         raise BadInput(f"shard={shard}", "K/N, with K from 0 to N - 1")
-    for request in requests:
+    codes = [_fingerprint(request) for request in requests]
+    for request, code in zip(requests, codes, strict=True):
+        runner.require_free(request.folder, code)
+    beat = _beating(requests, int(first), int(number))
+    before = 0
+    for request, code in zip(requests, codes, strict=True):
+        runner.claim(request.folder, code)
         folder = _folder(request, int(first), int(number))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FAILURES).unlink(missing_ok=True)
@@ -93,8 +98,13 @@ def work(requests: Sequence[Request], shard: Any) -> int:
         found: Sequence[Failure] = ()
         if tasks:
             _, found = runner.run(
-                tasks, request.contestants, folder, request.settings, _beating(folder)
+                tasks,
+                request.contestants,
+                folder,
+                request.settings,
+                functools.partial(beat, before),
             )
+            before += _episodes(tasks)
         files.write_json(folder / _FAILURES, [dataclasses.asdict(failure) for failure in found])
     return EXIT_DONE
 
@@ -103,13 +113,26 @@ def _folder(request: Request, shard: int, number: int) -> Path:
     return request.folder / _SHARDS / f"{shard}-of-{number}"
 
 
-def _beating(folder: Path) -> Callable[[int, int], None]:
-    """Leaves a heartbeat, now and then."""
+def _fingerprint(request: Request) -> str:
+    return plan.fingerprint(request.tasks, request.contestants, request.settings.step_limit)
+
+
+def _episodes(tasks: Sequence[Task]) -> int:
+    return sum(len(task.evaluation_seeds) for task in tasks)
+
+
+def _beating(
+    requests: Sequence[Request], shard: int, number: int
+) -> Callable[[int, int, int], None]:
+    """Leaves a heartbeat of all a shard's episodes, now and then, where its job is looked for."""
+    folder = _folder(requests[0], shard, number)
+    total = sum(_episodes(request.tasks[shard::number]) for request in requests)
     start = time.monotonic()
     last = 0.0
 
-    def tell(done: int, total: int) -> None:
+    def tell(before: int, mine: int, _: int) -> None:
         nonlocal last
+        done = before + mine
         now = time.monotonic()
         if now - last >= _BEAT_EVERY_S or done == total:
             last = now
@@ -137,27 +160,40 @@ def share_out(
 
     Returns:
         The exit code: only with 0 all has been tried; and for each request which policies failed.
+
+    Raises:
+        BadInput: A folder holds another evaluation, or a request cannot be run.
     """
+    codes = [_fingerprint(request) for request in requests]
+    for request, code in zip(requests, codes, strict=True):
+        runner.require_free(request.folder, code)
+        runner.require_possible(
+            request.tasks, request.contestants, request.folder, request.settings
+        )
+    for request, code in zip(requests, codes, strict=True):
+        runner.claim(request.folder, code)
     number = min(count(data), max(len(request.tasks) for request in requests))
     folder = paths.evaluation_folder(Path(data["output"]), name)
     undone = {k for request in requests for k in _undone(request, number)}
     left = [_job(k, number, requests, name, words, data, options) for k in sorted(undone)]
     print(f"{number} shards, {number - len(left)} complete already")
-    code = EXIT_DONE
+    exit_code = EXIT_DONE
     if left:
         launcher = launching.make(data["launcher"], folder / paths.JOBS)
-        code = _code(left, live.run(left, launcher))
-    failures = []
-    for request in requests:
+        exit_code = _code(left, live.run(left, launcher))
+    for request, code in zip(requests, codes, strict=True):
         places = sorted((request.folder / _SHARDS).glob("*-of-*"))
-        runner.adopt(request.folder, request.tasks, places)
-        mine = [_folder(request, k, number) / _FAILURES for k in range(number)]
-        failures.append([Failure(**f) for path in mine if path.exists() for f in _read(path)])
-    return code, failures
+        runner.adopt(request.folder, code, request.tasks, places)
+    return exit_code, [_failures(request, number) for request in requests]
 
 
-def _read(path: Path) -> Sequence[Mapping[str, Any]]:
-    return list(files.read_json(path))
+def _failures(request: Request, number: int) -> list[Failure]:
+    """What shards say of policies that still miss episodes; what others say is of earlier."""
+    left = runner.left(request.tasks, [request.folder])
+    missing = {(task.contestant, task.training_seed) for task in left}
+    files_of = [_folder(request, k, number) / _FAILURES for k in range(number)]
+    said = [Failure(**f) for path in files_of if path.exists() for f in files.read_json(path)]
+    return [one for one in said if (one.contestant, one.training_seed) in missing]
 
 
 def _undone(request: Request, number: int) -> set[int]:
@@ -187,7 +223,7 @@ def _job(
         log=folder / paths.RUN_LOG,
         name=f"shard {shard} of {number}",
         threads=workers,
-        steps=sum(len(t.evaluation_seeds) for t in requests[0].tasks[shard::number]),
+        steps=sum(_episodes(request.tasks[shard::number]) for request in requests),
         preload=(),
     )
 

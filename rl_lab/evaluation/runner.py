@@ -64,7 +64,7 @@ def run(
     journal = _journal(folder)
     ours = _without(tasks, given_up, journal)
     engine = engine_for(without_done(ours, journal.done(ours)), contestants, settings)
-    _claim(folder, plans.fingerprint(tasks, contestants, settings.step_limit))
+    claim(folder, plans.fingerprint(tasks, contestants, settings.step_limit))
     with runs.exclusive(folder, "evaluating"):
         done, failures = go_on(journal, ours, engine, settings.workers, on_episodes)
         records.write(folder / paths.EPISODES, done)
@@ -93,16 +93,20 @@ def left(tasks: Sequence[Task], folders: Sequence[Path]) -> list[Task]:
     return without_done(tasks, [r for folder in folders for r in _journal(folder).done(tasks)])
 
 
-def adopt(folder: Path, tasks: Sequence[Task], others: Sequence[Path]) -> None:
+def adopt(folder: Path, fingerprint: str, tasks: Sequence[Task], others: Sequence[Path]) -> None:
     """Take over into an evaluation's journal what others have of its tasks.
 
     Args:
         folder: Of the evaluation.
+        fingerprint: Its own.
         tasks: All its work.
         others: Folders of evaluations of parts of it.
+
+    Raises:
+        BadInput: The folder holds another evaluation, or cannot be written to.
     """
     paths.require_writable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    claim(folder, fingerprint)
     with runs.exclusive(folder, "evaluating"):
         known = {r.key: r for place in (folder, *others) for r in _journal(place).done(tasks)}
         files.write_text(folder / _JOURNAL, "".join(map(_line, known.values())))
@@ -110,6 +114,18 @@ def adopt(folder: Path, tasks: Sequence[Task], others: Sequence[Path]) -> None:
 
 def _journal(folder: Path) -> Journal[EpisodeRecord]:
     return Journal(folder / _JOURNAL, records.read_journal, _line)
+
+
+def require_possible(
+    tasks: Sequence[Task], contestants: Sequence[Entrant], folder: Path, settings: Settings
+) -> None:
+    """Refuse what `run` would refuse, where others are to run it; writes nothing.
+
+    Raises:
+        BadInput: The environment, a policy or a shift cannot be run, or is of other spaces.
+    """
+    _require_fit(contestants, settings)
+    engine_for(left(tasks, [folder]), contestants, settings)
 
 
 def _require_fit(contestants: Sequence[Entrant], settings: Settings) -> None:
@@ -145,7 +161,12 @@ def engine_for(left: Sequence[Task], contestants: Sequence[Entrant], settings: S
     return Engine(reuse, *limits, settings.imports, workers.live)
 
 
-def _claim(folder: Path, fingerprint: str) -> None:
+def claim(folder: Path, fingerprint: str) -> None:
+    """Say in a folder which evaluation is kept there.
+
+    Raises:
+        BadInput: It holds another one.
+    """
     require_free(folder, fingerprint)
     if not (folder / _PLAN).exists():
         files.write_json(folder / _PLAN, {"format_version": 1, "fingerprint": fingerprint})

@@ -77,6 +77,47 @@ def test_a_sweep_varies_it() -> None:
     assert len(config.expand(words, multirun=True)) == 2
 
 
+@pytest.mark.parametrize(
+    ("where", "then", "today"),
+    [
+        ("policy_kwargs", {"net_arch": [8]}, None),
+        ("policy_kwargs", {}, None),
+        ("policy_kwargs", {"net_arch": {"pi": [8]}}, {"net_arch": {"pi": [8], "vf": [4]}}),
+        (
+            "replay_buffer",
+            {"standard": {"handle_timeout_termination": False}},
+            {"her": {"n_sampled_goal": 4}},
+        ),
+        ("learning_rate", {"schedule": "constant", "value": 1e-3}, {"schedule": "x", "start": 1.0}),
+    ],
+)
+def test_arguments_that_a_run_did_not_have_do_not_come_back(
+    where: str, then: object, today: object
+) -> None:
+    known = config.compose("train", ["agent=dqn", "tuned=none"], Options())["agent"]
+    source = {"_target_": known["_target_"], **known}
+    folder = Path("own/agent")
+    folder.mkdir(parents=True)
+    options = Options(config_dir=Path("own"))
+    (folder / "mine.yaml").write_text(config.to_yaml({**source, "name": "mine", where: then}))
+    text = config.to_yaml(config.compose("train", ["agent=mine", "tuned=none"], options))
+    (folder / "mine.yaml").write_text(
+        config.to_yaml({**source, "name": "mine", **({where: today} if today else {})})
+    )
+    stored([], text)
+    words = repeating.expanded(["from=kept", "seed=3"], options)
+    data = config.compose("train", words, options)
+    assert data["agent"][where] == then
+    assert data["seed"] == 3
+
+
+def test_a_pattern_names_the_run() -> None:
+    stored(["seed=7"])
+    assert repeating.expanded(["from=k*t"], Options()) == repeating.expanded(
+        ["from=kept"], Options()
+    )
+
+
 def test_an_older_rl_lab_said_less(capsys: pytest.CaptureFixture[str]) -> None:
     planned = stored([])
     runs.write(Path("kept"), {"status": "complete", "recipe_hash": "of_then"})
@@ -111,6 +152,7 @@ def test_a_configuration_is_read_as_data(old: str, new: str, said: str) -> None:
         ("from=nowhere", "nowhere is not a run"),
         ("from=kept from=kept", "expected one run"),
         ("from=kept debug=smoke", "expected single values"),
+        ("from=nowhere*", "'nowhere*' matches nothing"),
     ],
 )
 def test_bad_words(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

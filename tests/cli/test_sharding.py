@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from rl_lab import cli
+from rl_lab.cli import sharding
+from rl_lab.cli.verbs import evaluate
+from rl_lab.errors import BadInput
 
 POLICY = Path(__file__).parents[1] / "golden" / "frozen_policy_v1_cartpole"
 WORDS = [
@@ -57,6 +61,68 @@ def test_a_shard_that_fails_costs_the_rest_nothing(
     blocker.unlink()
     assert cli.main(words) == 0
     assert "2 shards, 1 complete already" in capsys.readouterr().out
+
+
+def test_shards_leave_another_evaluation_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = evaluated("name=x")
+    before = {path: path.read_bytes() for path in folder.glob("*") if path.is_file()}
+    assert cli.main([*WORDS, "name=x", "evaluation.seed=1", "shards=2"]) == 2
+    assert "holds another evaluation" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.glob("*") if path.is_file()} == before
+    assert not (folder / "shards").exists()
+
+
+def test_shards_that_were_never_put_together_are_not_taken_for_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main([*WORDS, "name=x", "shard=0/2"]) == 0
+    journal = Path("outputs/evaluate/x/shards/0-of-2/episodes.journal.csv")
+    before = journal.read_bytes()
+    for more in (["shards=2"], ["shard=1/2"], []):
+        assert cli.main([*WORDS, "name=x", "evaluation.step_limit=7", *more]) == 2
+        assert "holds another evaluation" in capsys.readouterr().err
+    assert journal.read_bytes() == before
+
+
+def test_what_shards_said_before_is_forgotten_once_nothing_is_missing() -> None:
+    assert cli.main([*WORDS, "name=x", "shard=0/1"]) == 0
+    said = Path("outputs/evaluate/x/shards/0-of-1/failures.json")
+    card = json.loads((POLICY / "policy.json").read_text())
+    stale = {"contestant": card["agent"], "training_seed": card["training_seed"], "message": "m"}
+    said.write_text(json.dumps([stale]))
+    assert evaluated("name=x", "shards=1").joinpath("scores.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("shift=any/weaker_actions", "a gain on actions of Discrete(2)"),
+        ("shift=any/weaker_actions schedule=step", "a gain on actions of Discrete(2)"),
+        ("output=a_file/outputs", "cannot write to a_file"),
+    ],
+)
+def test_bad_input_is_refused_before_the_first_job(
+    words: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("a_file").write_text("a file where a folder must be")
+    monkeypatch.setattr(sharding.live, "run", lambda *_: pytest.fail("a job was started"))
+    assert cli.main([*WORDS, *words.split(), "name=x", "shards=2"]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("outputs/evaluate/x").exists()
+
+
+def test_another_measurement_of_adaptations_is_refused_before_the_first_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise BadInput("other adaptations", "the same")
+
+    monkeypatch.setattr(evaluate.adaptability, "prepare", refuse)
+    monkeypatch.setattr(sharding.live, "run", lambda *_: pytest.fail("a job was started"))
+    assert cli.main([*WORDS, "name=x", "shards=2"]) == 2
+    assert "other adaptations" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

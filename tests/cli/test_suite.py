@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from rl_lab import cli
+from rl_lab.cli import live, sharding
+from rl_lab.cli.launching import Finished, Job
 
 ENVIRONMENTS = ("Acrobot-v1", "CartPole-v1", "MountainCar-v0")
 
@@ -52,3 +55,26 @@ def test_one_environment_is_no_suite(
     assert cli.main(["evaluate", "runs=outputs/train/CartPole-v1", "suite=true", "name=n"]) == 2
     assert "a suite of 1 environments" in capsys.readouterr().err
     assert not (folder / "outputs" / "evaluate" / "n").exists()
+
+
+def test_a_shards_progress_counts_the_episodes_of_every_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    told = {}
+
+    def here(jobs: Sequence[Job], launcher: object) -> list[Finished]:
+        for job in jobs:
+            assert cli.main(list(job.words)) == 0
+            told[job.name] = (live.heartbeat(job.folder) or {}, job.steps)
+        return [Finished(job, 0) for job in jobs]
+
+    monkeypatch.setattr(sharding.live, "run", here)
+    words = "evaluate runs=outputs/train suite=true name=shared evaluation=quick shards=2"
+    more = ("evaluation.speed.calls=0", "evaluation.episodes=15", "shift=none")
+    assert cli.main([*words.split(), *more]) == 0
+    # Of each of three environments 10 episodes in the first shard, 5 in the other.
+    assert [(beat["step"], beat["steps"], steps) for beat, steps in told.values()] == [
+        (30, 30, 30),
+        (15, 15, 15),
+    ]

@@ -50,6 +50,7 @@ from rl_lab.comparison import suites
 from rl_lab.environments import Anchors, register, require_known
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
 from rl_lab.evaluation import finding, plan, runner, speed
+from rl_lab.evaluation.workers import Engine
 from rl_lab.statistics.intervals import counted
 
 
@@ -66,10 +67,13 @@ def run(options: Options, words: list[str]) -> int:
     if typed.value(data["suite"], bool, "suite"):
         return _suite(data, options, command, words, folders, failures)
     request = _request(data, options, command, folders, failures)
+    if data["shard"] is not None:
+        return sharding.work([request], data["shard"])
+    drifting = _prepared(request)
     code, shared = sharding.elsewhere([request], request.folder.name, words, data, options)
     if code is not None:
         return code
-    _evaluate(request, shared[0])
+    _evaluate(request, drifting, shared[0])
     leaderboard.show(request.folder)
     return _code(request.folder)
 
@@ -96,11 +100,14 @@ def _suite(
         inner = {**data, "name": f"{name}/{paths.file_name(environment)}"}
         requests.append(_request(inner, options, command, members, ()))
     suites.require_scale({r.environment: r.anchors for r in requests})
+    if data["shard"] is not None:
+        return sharding.work(requests, data["shard"])
+    drifting = [_prepared(request) for request in requests]
     code, shared = sharding.elsewhere(requests, name, words, data, options)
     if code is not None:
         return code
-    for request, given_up in zip(requests, shared, strict=True):
-        _evaluate(request, given_up)
+    for request, moving, given_up in zip(requests, drifting, shared, strict=True):
+        _evaluate(request, moving, given_up)
     folder = paths.evaluation_folder(Path(data["output"]), name)
     parts = [
         suites.Part(r.environment, records.read(r.folder / paths.EPISODES), r.anchors)
@@ -114,11 +121,17 @@ def _suite(
     return EXIT_FAILED if failures else max(codes)
 
 
-def _evaluate(request: concluding.Request, given_up: Sequence[plan.Failure]) -> None:
+def _prepared(request: concluding.Request) -> Engine | None:
+    """Refuse what comes after the episodes before them; how those with drift are lived."""
     paths.require_writable(request.folder)
-    drifting = adaptability.prepare(
+    return adaptability.prepare(
         request.adaptability, request.contestants, request.folder, request.settings
     )
+
+
+def _evaluate(
+    request: concluding.Request, drifting: Engine | None, given_up: Sequence[plan.Failure]
+) -> None:
     names = sorted({e.contestant for e in request.contestants})
     count = len(request.contestants)
     who = f"{counted(len(names), 'contestant')} ({', '.join(names)})"

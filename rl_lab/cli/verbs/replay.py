@@ -60,9 +60,9 @@ def run(options: Options, words: list[str]) -> int:
     """Replay; returns the exit code."""
     film = words[:1] == [_FILM]
     words = words[film:]
-    given = {word.partition("=")[0] for word in words}
+    given = {word.partition("=")[0].lstrip("+~") for word in words}
     # To Hydra these are groups of files, so the keys have other names behind the scenes.
-    words = [re.sub("^(evaluation|shift)=", r"from_\1=", word) for word in words]
+    words = [re.sub(r"^(\+*)(evaluation|shift)=", r"\1from_\2=", word) for word in words]
     data = config.compose("replay", config.expand(words, multirun=False)[0], options)
     data |= {key: data.pop(f"from_{key}") for key in ("evaluation", "shift")}
     if options.show_config:
@@ -98,6 +98,8 @@ def _require_of_use(given: set[str], data: Mapping[str, Any], source: str) -> No
             if source not in users:
                 known = " or ".join("`film`" if user == _FILM else f"{user}=" for user in users)
                 raise BadInput(f"{key}= with {source}", f"{known} with it", f"Leave {key}= out.")
+    if "delta" in given and data["shift"] in (None, "none"):
+        raise BadInput("delta= without shift=", "the shift whose magnitude it is", "Leave it out.")
     window = data["to"] is None and source != _FILM and has_display()
     if window and given & _OF_FILES:
         raise BadInput(

@@ -12,6 +12,7 @@ import numpy as np
 
 from rl_lab.errors import BadInput
 
+UNKNOWN = -1  # a training seed that nobody told
 TRAINING_SEED_LIMIT = 1_000_000
 SEEDS_PER_RUN = 1_000
 _SELECTION_BLOCK = 1_000_000_000
@@ -28,6 +29,11 @@ def generator(root_seed: int, *names: str | int) -> np.random.Generator:
     digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
     words = np.frombuffer(digest[:16], dtype=np.uint32).tolist()
     return np.random.default_rng(np.random.SeedSequence([root_seed, *words]))
+
+
+def shown(seed: object) -> str:
+    """A training seed as people read it; records keep -1 where it is not known."""
+    return "unknown" if str(seed) == str(UNKNOWN) else str(seed)
 
 
 def training_seed(run_seed: int) -> int:

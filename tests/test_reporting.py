@@ -62,6 +62,8 @@ def test_the_other_tables_show_the_stored_numbers(folder: Path) -> None:
     scores = fake.build(folder, fake.names(3))
     times = files.read_json(folder / "speed.json")["contestants"]
     page = report(folder)
+    ((_, caption),) = page.all("caption", id="levels-caption")
+    assert "of pole_length, length (m): 0.5, 0.8409, " in caption
     tables = [rows(page, key) for key in ("seeds", "times", "levels", "costs", "endings")]
     for contestant, seeds, speed, levels, costs, endings in zip(
         scores["contestants"], *tables, strict=True

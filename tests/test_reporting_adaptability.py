@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from report_pages import ends, report, rows, shows
 
 from rl_lab.comparison import card
 from rl_lab.reporting import parts, stored
+from rl_lab.reporting.exporting import write_files
 
 
 @pytest.fixture
@@ -197,6 +199,38 @@ def test_every_shift_has_its_curve_and_two_at_once_their_grid(folder: Path) -> N
     near, far = rows(page, "grid-0")
     assert [float(row["0.25"][0]["data-value"] or 0) for row in (near, far)] == [0.25, 0.75]
     assert "Score along gravity" in page.all("section", id="adaptability")[0][1]
+
+
+def test_each_shift_has_its_own_levels_area_and_worst(folder: Path, tmp_path: Path) -> None:
+    scores = fake.build(folder, fake.names(2))
+    block = scores["contestants"][0]["robustness"]
+    first = block["shifts"][0]
+    levels = [
+        {"delta": d, "value": 9.8 + d, "score": 1 - d / 2, "low": 0.4, "high": 1.0}
+        for d in (0.0, 1.0)
+    ]
+    own = {"auc": about(0.75), "worst": about(0.5)}
+    second = {"shift": "gravity", "parameter": "gravity", "unit": "m/s2", "levels": levels, **own}
+    block["shifts"] = [first, second]
+    fake.write(folder, scores)
+    read = rows(report(folder), "levels")
+    assert [row["shift"][1] for row in read] == ["pole_length"] * 2 + ["gravity"] * 2
+    along = read[2]
+    assert along["parameter"][1] == "gravity (m/s2): 9.8, 10.8"
+    values = [along[key][0]["data-value"] for key in ("area", "worst level", "0", "1")]
+    assert list(map(float, map(str, values))) == [0.75, 0.5, 1.0, 0.5]
+    assert "missing" in along["0.5"][1]
+    assert float(read[0]["area"][0]["data-value"] or 0) == first["auc"]["estimate"]
+    assert "not evaluated along gravity" in (tables := report(folder).texts[0])
+    assert "not evaluated at this magnitude" in tables
+
+    write_files(folder, "csv", tmp_path / "files")
+    with (tmp_path / "files" / "levels.csv").open(newline="") as file:
+        long = list(csv.DictReader(file))
+    assert len(long) == 2 * len(first["levels"]) + 2
+    keys = ("shift", "parameter", "unit", "magnitude", "value", "score", "area", "worst level")
+    last = "gravity", "gravity", "m/s2", "1.0", "10.8", "0.5", "0.75", "0.5"
+    assert tuple(long[-1][key] for key in keys) == last
 
 
 def test_a_grid_without_a_shift_alone_is_drawn(folder: Path) -> None:

@@ -99,6 +99,7 @@ def test_warnings_and_failures_are_shown(folder: Path) -> None:
     scores["contestants"][0]["reward"]["per_seed"]["0"] += 1.0
     scores["contestants"][0]["training_seeds"].append(5)
     scores["failures"] = [{"contestant": name, "training_seed": 5, "message": "it broke"}]
+    scores["failures"].append({"contestant": "bad", "training_seed": -1, "message": "no card"})
     fake.write(folder, scores)
     speed = files.read_json(folder / "speed.json")
     speed["contestants"][name]["deadline_miss_rate"] = 0.125
@@ -109,7 +110,9 @@ def test_warnings_and_failures_are_shown(folder: Path) -> None:
     assert f"{name}: only 5 of 6 training seeds have all their episodes" in warnings
     assert f"{name}: mean return of seed 0: scores.json says" in warnings
     assert warnings.count(name) == 3
-    assert "it broke" in page.all("table", id="failures")[0][1]
+    failures = page.all("table", id="failures")[0][1]
+    assert "it broke" in failures
+    assert "badunknownno card" in failures
 
 
 def test_a_broken_speed_file_is_a_reason_and_no_crash(folder: Path) -> None:

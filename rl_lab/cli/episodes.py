@@ -121,7 +121,7 @@ def _names(places: list[Path], policies: list[FrozenPolicy]) -> list[str]:
     """Agents where they tell policies apart, with their seed or place where they do not."""
     for names in (
         [policy.card.agent for policy in policies],
-        [f"{p.card.agent} seed {p.card.training_seed}" for p in policies],
+        [f"{p.card.agent} seed {seeding.shown(p.card.training_seed)}" for p in policies],
     ):
         if len(set(names)) == len(names):
             return names
@@ -141,17 +141,19 @@ def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> N
         BadInput: There is none such, or its policy is gone.
         Failed: It does not return what the evaluation recorded.
     """
+    which = str(data["pick"] or "best")
+    replay.require_known(which)
     scores = scores_file.read(folder / paths.SCORES)
     names = [c["name"] for c in scores["contestants"]]
     name = str(data["contestant"] or (names[0] if len(names) == 1 else ""))
     if name not in names:
         raise BadInput(
-            f"contestant={data['contestant']}",
+            f"contestant={given}" if (given := data["contestant"]) else "no contestant",
             f"one of {', '.join(names)}",
             "Give contestant=NAME.",
         )
     mine = [r for r in records.read(folder / paths.EPISODES) if r.contestant == name]
-    chosen = replay.pick(mine, str(data["pick"] or "best"))
+    chosen = replay.pick(mine, which)
     for stored in scores["contestants"][names.index(name)]["policies"]:
         place = find_run(folder, str(stored))
         if place is None:
@@ -170,7 +172,7 @@ def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> N
             )
         return Named(name, episode)
     raise BadInput(
-        f"the policy of {name}, training seed {chosen.training_seed}, is gone",
+        f"the policy of {name}, training seed {seeding.shown(chosen.training_seed)}, is gone",
         f"the folders that {folder / paths.SCORES} names",
         "Run this from the folder in which the evaluation was run.",
     )
@@ -208,7 +210,7 @@ def takes(data: Mapping[str, Any], imports: tuple[str, ...]) -> tuple[str, list[
 
 def line(episode: Replay) -> str:
     """An episode in one line."""
-    who = f"{episode.agent}, training seed {episode.training_seed}"
+    who = f"{episode.agent}, training seed {seeding.shown(episode.training_seed)}"
     where = f", {episode.shift['name']} at {episode.delta:g}" if episode.shift else ""
     return (
         f"{episode.environment['id']}{where}, {who}, episode seed {episode.seed}: "

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rl_lab import files, paths, scores_file
+from rl_lab import files, paths, scores_file, seeding
 from rl_lab.comparison import card, leaderboard_rows
 from rl_lab.comparison.wording import estimate_text
 
@@ -33,7 +33,7 @@ def show(folder: Path) -> None:
         screen.print()
         screen.print(Text(text), soft_wrap=True)
     for failure in scores["failures"]:
-        who = f"{failure['contestant']} seed {failure['training_seed']}"
+        who = f"{failure['contestant']} seed {seeding.shown(failure['training_seed'])}"
         print(f"failed: {who}: {failure['message']}", file=sys.stderr)
     screen.print()
     # Runs and evaluations share the folder above `evaluate/`; elsewhere only this one is known.

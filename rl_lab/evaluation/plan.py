@@ -98,7 +98,7 @@ def _read_cards(folders: Sequence[Path]) -> tuple[list[tuple[Path, Card]], list[
             try:
                 cards.append((folder, frozen_policy.read_card(folder)))
             except BadInput as error:
-                damaged.append(Failure(str(folder), -1, str(error)))
+                damaged.append(Failure(str(folder), seeding.UNKNOWN, str(error)))
     return cards, damaged
 
 

@@ -182,7 +182,8 @@ def require_free(folder: Path, fingerprint: str) -> None:
     if path.exists() and files.read_json(path).get("fingerprint") != fingerprint:
         raise BadInput(
             f"{folder} holds another evaluation",
-            "the same policies, seeds and shifts as before",
+            "the same policies, environment, episodes, seeds, shifts, magnitudes, schedule, step"
+            " limit and package versions as before",
             "Choose another name=NAME, or delete the folder.",
         )
 

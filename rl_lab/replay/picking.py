@@ -11,6 +11,16 @@ from rl_lab.shifts import NO_SHIFT
 _WHICH = ("best", "median", "worst")
 
 
+def require_known(which: str) -> None:
+    """Refuse a word that is none of those that `pick` takes.
+
+    Raises:
+        BadInput: It is another.
+    """
+    if which not in _WHICH:
+        raise BadInput(f"pick={which}", f"one of {', '.join(_WHICH)}", closest(which, _WHICH))
+
+
 def pick(records: Iterable[EpisodeRecord], which: str) -> EpisodeRecord:
     """The best, median or worst episode of one contestant in the training context.
 
@@ -24,8 +34,7 @@ def pick(records: Iterable[EpisodeRecord], which: str) -> EpisodeRecord:
     Raises:
         BadInput: `which` is another word, or the records are none or of several contestants.
     """
-    if which not in _WHICH:
-        raise BadInput(f"pick={which}", f"one of {', '.join(_WHICH)}", closest(which, _WHICH))
+    require_known(which)
     nominal = [r for r in records if r.shift == NO_SHIFT and r.delta == 0.0]
     names = sorted({r.contestant for r in nominal})
     if len(names) != 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from rl_lab import seeding
 from rl_lab.reporting import strips, text
 from rl_lab.reporting.figures import Figure, Missing, Panel, distinct, looks, short
 from rl_lab.reporting.stored import Data, Evaluation, block, mean_of, reason
@@ -52,12 +53,12 @@ def _reward_strip(contestant: Data, look: str) -> Strip | str:
         return reason(contestant, "reward")
     name = short(str(contestant.get("name")))
     low, high = mean.get("low"), mean.get("high")
-    values = ", ".join(f"seed {s}: {v:.6g}" for s, v in seeds.items())
+    values = ", ".join(f"seed {seeding.shown(s)}: {v:.6g}" for s, v in seeds.items())
     return Strip(
         f"Mean return of {name}",
         f"{mean.get('label') or ''}. {values}",
         look,
-        {f"seed {s}: {v:.6g}": float(v) for s, v in seeds.items()},
+        {f"seed {seeding.shown(s)}: {v:.6g}": float(v) for s, v in seeds.items()},
         mark=mean.get("estimate"),
         bar=(low, high) if low is not None and high is not None else None,
     )

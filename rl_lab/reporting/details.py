@@ -1,4 +1,4 @@
-"""The other tables: decision times, robustness, seeds, episodes."""
+"""The other tables: decision times, seeds, episodes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rl_lab import seeding
 from rl_lab.records import EpisodeRecord
 from rl_lab.reporting import tables, text
-from rl_lab.reporting.stored import Data, Evaluation, block, curve_of, levels_of, reason
+from rl_lab.reporting.stored import Evaluation, block, reason
 from rl_lab.reporting.tables import (
     Cell,
     Column,
     Table,
     column,
-    intervals,
     numbers,
     table,
     transposed,
@@ -58,40 +58,6 @@ def decision_times(evaluation: Evaluation) -> Table:
     return table("times", "Time of one decision", columns, transposed(cells), how)
 
 
-def robustness(evaluation: Evaluation) -> Table | None:
-    """Scores at each level of the shift; None where nobody has any."""
-    contestants = evaluation.contestants
-    blocks = [block(c, "robustness") for c in contestants]
-    levels = {lv["delta"]: lv.get("value") for b in blocks for lv in levels_of(b)}
-    if not levels:
-        return None
-    whys = [reason(c, "robustness") for c in contestants]
-    cells = [
-        [tables.name(c) for c in contestants],
-        *(
-            intervals([block(b, key) for b in blocks], tables.whys(blocks, key, whys), 2)
-            for key in ("auc", "worst")
-        ),
-    ]
-    columns = [
-        tables.CONTESTANT,
-        Column("area", "under the score over [0, 1], mean of the shifts"),
-        Column("worst level", "of all shifts"),
-    ]
-    for delta, value in sorted(levels.items()):
-        columns.append(Column(f"{delta:g}", "" if value is None else f"{value:.4g}"))
-        found = [_level(b, delta) for b in blocks]
-        first = [curve_of(b) for b in blocks]
-        cells.append(intervals(found, tables.whys(first, "levels", whys), 2))
-    how = "0 is the training context. A row that keeps its numbers to the right is robust."
-    return table("levels", "Score at each magnitude of the shift", columns, transposed(cells), how)
-
-
-def _level(robustness: Data, delta: float) -> Data:
-    levels = [lv for lv in levels_of(robustness) if lv["delta"] == delta]
-    return {**levels[0], "estimate": levels[0].get("score")} if levels else {}
-
-
 def seeds(evaluation: Evaluation) -> Table:
     """The numbers behind the dots."""
     contestants = evaluation.contestants
@@ -114,7 +80,7 @@ def seeds(evaluation: Evaluation) -> Table:
         ]
         cells.append(numbers([block(r, "per_seed").get(seed) for r in rewards], missing))
     columns = [Column(key.replace("_", " "), meaning) for key, meaning in shown.items()]
-    columns += [Column(f"seed {seed}") for seed in names]
+    columns += [Column(f"seed {seeding.shown(seed)}") for seed in names]
     caption = "Mean return per training seed"
     how = (
         "seeds that lie far apart say that the algorithm is a gamble; a worst tenth far below the"

@@ -82,7 +82,7 @@ def _csv(evaluation: stored.Evaluation, to: Path) -> list[Path]:
     written = []
     for name, table in parts.tables(evaluation).items():
         buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerows(_rows(table))
+        csv.writer(buffer, lineterminator="\n").writerows(_rows(table.flat or table))
         files.write_text(to / f"{name}.csv", buffer.getvalue())
         written.append(to / f"{name}.csv")
     return written

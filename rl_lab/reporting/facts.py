@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rl_lab import paths
+from rl_lab import paths, seeding
 from rl_lab.comparison.wording import INDICATIVE_SEEDS
 from rl_lab.reporting import text
 from rl_lab.reporting.stored import Data, Evaluation, block, reason
@@ -88,7 +88,7 @@ def _about(evaluation: Evaluation, contestant: Data) -> Iterator[str]:
         yield "one training seed: the numbers are about this checkpoint, not about its algorithm"
     elif reward.get("indicative"):
         yield f"{used} training seeds: its interval is indicative"
-    if -1 in declared:
+    if seeding.UNKNOWN in declared:
         yield "its training seed is not known"
     missed = evaluation.times(str(contestant.get("name"))).get("deadline_miss_rate")
     if missed:
@@ -119,7 +119,11 @@ def contradictions(evaluation: Evaluation) -> list[tuple[str, str]]:
 def failures(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     """Contestant, training seed and message of what went wrong."""
     return [
-        tuple(str(failure.get(key)) for key in ("contestant", "training_seed", "message"))  # type: ignore[misc]
+        (
+            str(failure.get("contestant")),
+            seeding.shown(failure.get("training_seed")),
+            str(failure.get("message")),
+        )
         for failure in evaluation.scores.get("failures") or []
     ]
 
@@ -197,7 +201,7 @@ def recipes(evaluation: Evaluation) -> list[tuple[str, str, Sequence[str], Seque
     """Contestant, recipe hash with its training seeds, its run folders, commands that train it."""
     found: list[tuple[str, str, Sequence[str], Sequence[str]]] = []
     for contestant in evaluation.contestants:
-        seeds = ", ".join(map(str, contestant.get("training_seeds") or [])) or "not known"
+        seeds = ", ".join(map(seeding.shown, contestant.get("training_seeds") or [])) or "not known"
         recipe = contestant.get("recipe_hash") or "not stored"
         runs = [str(run) for run in contestant.get("runs") or []]
         commands = [str(command) for command in contestant.get("commands") or []]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_lab import paths
+from rl_lab import paths, seeding
 from rl_lab.reporting import tables, text
 from rl_lab.reporting.figures import Missing, distinct
 from rl_lab.reporting.stored import Data, Evaluation
@@ -83,7 +83,7 @@ def recordings(evaluation: Evaluation) -> Table | None:
             _number(one, "episode_return", lambda value: f"{value:.6g}"),
             _number(one, "length", text.count),
             words(one.get("ended")),
-            _number(one, "training_seed", str),
+            _number(one, "training_seed", seeding.shown),
             _number(one, "seed", str),
             words(f"rl-lab replay file={one.get('file')}"),
         ]

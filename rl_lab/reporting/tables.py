@@ -55,7 +55,10 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table; reasons of missing cells are listed once, below it."""
+    """A table; reasons of missing cells are listed once, below it.
+
+    `flat` is the same with one number a row, for programs, where the table spreads them out.
+    """
 
     key: str
     caption: str
@@ -64,6 +67,7 @@ class Table:
     notes: Sequence[str] = ()
     how: str = ""
     empty: str = "the evaluation has no contestants"
+    flat: Table | None = None
 
 
 def table(

@@ -217,6 +217,7 @@ def test_a_damaged_policy_is_named_and_the_exit_code_says_so(
     scores = json.loads((empty_folder / "outputs/evaluate/e/scores.json").read_text())
     assert [c["name"] for c in scores["contestants"]] == ["good"]
     assert [f["contestant"] for f in scores["failures"]] == ["bad"]
+    assert "failed: bad seed unknown: " in capsys.readouterr().err
     assert "nothing to compare it with" in scores["verdict"]
 
 

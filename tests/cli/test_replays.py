@@ -175,6 +175,8 @@ def test_a_player_has_the_size_and_speed_asked_for(lab: Path) -> None:
         ("replay policy=stands shift=unheard_of to=x.webp", "unknown shift 'unheard_of'"),
         ("replay file=x.json shift=longer_pole to=x.webp", "run= or policy= with it"),
         ("replay file=x.json steps=3 to=x.webp", "steps= with file"),
+        ("replay evaluation=outputs/evaluate/e pick=silly", "pick=silly (expected one of best"),
+        ("replay evaluation=outputs/evaluate/e", "no contestant (expected one of stands, falls)"),
         ("replay policy=stands steps=0 to=x.webp", "steps=0"),
         ("replay film policy=stands", "a film without one run"),
         ("replay film", "nothing to replay"),

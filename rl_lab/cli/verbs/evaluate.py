@@ -117,7 +117,8 @@ def _suite(
     leaderboard.show_suite(folder)
     codes = [_code(request.folder) for request in requests]
     for failure in failures:
-        print(f"failed: {failure.contestant} seed {failure.training_seed}: {failure.message}")
+        who = f"{failure.contestant} seed {seeding.shown(failure.training_seed)}"
+        print(f"failed: {who}: {failure.message}")
     return EXIT_FAILED if failures else max(codes)
 
 

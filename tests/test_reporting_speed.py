@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from report_pages import report, rows
 
 from rl_lab import files, records, seeding
-from rl_lab.reporting import conformance, costs, parts, profiles, speed_figures, stored
+from rl_lab.reporting import (
+    charts,
+    conformance,
+    costs,
+    details,
+    parts,
+    profiles,
+    speed_figures,
+    stored,
+)
 from rl_lab.reporting.conformance import MET, NOT_MET, UNKNOWN
 
 
@@ -68,6 +77,23 @@ def test_the_lines_pass_through_the_stored_numbers(folder: Path) -> None:
     (points,) = re.findall(r'<polyline points="([^"]*)"', load)
     heights = [float(point.split(",")[1]) for point in points.split()]
     np.testing.assert_allclose(np.diff(heights), np.diff(heights)[0], atol=0.11)
+
+
+def test_percentiles_that_are_not_known_are_left_out(folder: Path) -> None:
+    fake.build(folder, ["one"])
+    speed = files.read_json(folder / "speed.json")
+    times = speed["contestants"]["one"]
+    times["distribution"]["us"][2:5] = [None] * 3
+    why = "fewer than one of 50 calls lies above p99"
+    times |= {"p99_us": None, "p99_us_reason": why}
+    files.write_json(folder / "speed.json", speed)
+    evaluation = stored.load(folder)
+    picture = str(speed_figures.distribution(evaluation).panels[0].picture)
+    (points,) = re.findall(r'<polyline points="([^"]*)"', picture)
+    assert len(points.split()) == 2
+    (missing,) = charts.decision_times(evaluation).missing
+    assert (missing.name, missing.reason) == ("one", why)
+    assert list(details.decision_times(evaluation).notes) == [why]
 
 
 def test_what_was_not_measured_is_missing_with_its_reason(folder: Path) -> None:
@@ -153,6 +179,24 @@ def test_each_rule_can_be_broken(folder: Path, rule: str) -> None:
     assert [text for text, state in found.items() if state != MET] == [
         next(text for text in found if text.startswith(rule))
     ]
+
+
+def test_a_busy_machine_and_few_episodes_are_warned_of(folder: Path) -> None:
+    fair(folder)
+    evaluation = stored.load(folder)
+    assert conformance.warnings(evaluation) == []
+    busy, first = [3.9, 1.0, 1.0], seeding.FIRST_EVALUATION_SEED
+    edit(folder, "speed.json", lambda d: d["machine"].update(load_average_before=busy, cores=2))
+    rows = records.read(folder / "episodes.csv")
+    records.write(
+        folder / "episodes.csv", [row for row in rows if row.evaluation_seed < first + 40]
+    )
+    page = report(folder)
+    ((_, warnings),) = page.all("ul", **{"class": "warnings"})
+    assert "40 episodes per training seed, fewer than 50" in warnings
+    assert "busy before decisions were timed, with a load of 3.9 on 2 cores" in warnings
+    (count,) = (text for _, text in page.all("span", **{"class": "count"}))
+    assert count == "2"
 
 
 def test_other_seeds_and_fewer_episodes_are_seen(folder: Path) -> None:

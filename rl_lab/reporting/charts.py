@@ -73,7 +73,7 @@ def decision_times(evaluation: Evaluation) -> Figure:
         times = evaluation.times(name)
         values = [times.get(key) for key in _PERCENTILES]
         if any(value is None for value in values):
-            why = evaluation.times_reason(name) or "speed.json lacks its percentiles"
+            why = evaluation.times_reason(name) or _lacking(times)
             missing.append(Missing(name, why))
             continue
         p50, p90, p99 = map(float, values)  # type: ignore[arg-type]
@@ -99,6 +99,12 @@ def decision_times(evaluation: Evaluation) -> Figure:
     )
     references = [Reference(us, f"deadline {text.latency(us)}") for us in sorted(deadlines)]
     return _with_strips(figure, rows, references, "time of one decision", "times")
+
+
+def _lacking(times: Data) -> str:
+    """Why one of the percentiles is missing, as stored beside it."""
+    reasons = [times.get(f"{key}_reason") for key in _PERCENTILES if times.get(key) is None]
+    return str(next(filter(None, reasons), "speed.json lacks its percentiles"))
 
 
 def _with_strips(

@@ -14,6 +14,7 @@ from rl_lab.comparison.scoring import NOMINAL
 from rl_lab.comparison.wording import INDICATIVE_SEEDS
 from rl_lab.reporting import facts
 from rl_lab.reporting.stored import Evaluation, block
+from rl_lab.statistics.intervals import counted
 
 MET, NOT_MET, UNKNOWN = "met", "not met", "not known"
 _ENOUGH_EPISODES, _ENOUGH_CALLS, _ENOUGH_PROCESSES = 50, 10_000, 3
@@ -28,11 +29,13 @@ class Rule:
         text: What it asks for.
         state: `met`, `not met` or `not known`.
         found: What was found.
+        warning: What to tell a reader of the numbers where it is not met; "" where others do.
     """
 
     text: str
     state: str
     found: str
+    warning: str = ""
 
 
 def rules(evaluation: Evaluation) -> list[Rule]:
@@ -45,6 +48,12 @@ def rules(evaluation: Evaluation) -> list[Rule]:
         _replays(evaluation),
         _repeatable(evaluation),
     ]
+
+
+def warnings(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Rules not met that nothing else warns of, in the form of `facts.warnings`."""
+    broken = [rule for rule in rules(evaluation) if rule.state == NOT_MET]
+    return [("", rule.warning) for rule in broken if rule.warning]
 
 
 def _state(met: bool) -> str:
@@ -72,7 +81,8 @@ def _episodes(evaluation: Evaluation) -> Iterator[Rule]:
     found = f"{ends[0]} to {ends[1]}, where {kept.start} to {kept.stop - 1} are kept for evaluation"
     yield Rule(apart, _state(all(end in kept for end in ends)), found)
     fewest = min(len(one) for one in seeds.values())
-    yield Rule(enough, _state(fewest >= _ENOUGH_EPISODES), f"{fewest} at least")
+    few = f"{counted(fewest, 'episode')} per training seed, fewer than {_ENOUGH_EPISODES}"
+    yield Rule(enough, _state(fewest >= _ENOUGH_EPISODES), f"{fewest} at least", few)
     wrong = facts.contradictions(evaluation)
     found = f"{len(wrong)} differ" if wrong else "computed anew from episodes.csv"
     yield Rule(agree, _state(not wrong), found)
@@ -111,7 +121,11 @@ def _speed(evaluation: Evaluation) -> Iterator[Rule]:
     if load is None or not cores:
         yield Rule(quiet, UNKNOWN, "the load is not stored in speed.json")
     else:
-        yield Rule(quiet, _state(load / cores < _BUSY), f"{load:g} on {cores} cores")
+        found = f"{load:g} on {counted(cores, 'core')}"
+        busy = f"the machine was busy before decisions were timed, with a load of {found}"
+        yield Rule(
+            quiet, _state(load / cores < _BUSY), found, f"{busy}: these times may be too long"
+        )
 
 
 def _replays(evaluation: Evaluation) -> Rule:

@@ -138,7 +138,7 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "replays_reason": evaluation.replays_reason or "no episode was kept as pictures",
         "replays_missing": playing.missing(evaluation),
         "recordings": playing.recordings(evaluation),
-        "warnings": facts.warnings(evaluation),
+        "warnings": [*facts.warnings(evaluation), *conformance.warnings(evaluation)],
         "failures": facts.failures(evaluation),
         "protocol": facts.protocol(evaluation),
         "machine": facts.machine(evaluation),

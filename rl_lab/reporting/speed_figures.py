@@ -38,7 +38,7 @@ def _nines(percent: float) -> float:
 
 def _percentiles(found: Data) -> tuple[list[float], list[float], str]:
     pairs = zip(found["percent"], found["us"], strict=True)
-    pairs_below = [(p, us) for p, us in pairs if p < 100 and us > 0]
+    pairs_below = [(p, us) for p, us in pairs if p < 100 and us is not None and us > 0]
     xs, ys = [_nines(p) for p, _ in pairs_below], [float(us) for _, us in pairs_below]
     return xs, ys, f"from {text.latency(ys[0])} to {text.latency(ys[-1])}"
 

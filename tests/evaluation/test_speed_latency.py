@@ -76,6 +76,28 @@ def test_the_figures_of_single_stream_by_hand() -> None:
     assert (spread[0], spread[50], spread[90], spread[100]) == (1.0, 100.5, data["p90_us"], 200.0)
 
 
+@pytest.mark.parametrize(
+    ("calls", "unknown"),
+    [
+        (99, {99, 99.5, 99.8, 99.9, 99.95, 99.99}),
+        (1_000, {99.95, 99.99}),
+        (1_999, {99.95, 99.99}),
+        (2_000, {99.99}),
+        (10_000, set()),
+    ],
+)
+def test_percentiles_beyond_the_sample_are_not_known(calls: int, unknown: set[float]) -> None:
+    data = latency.single_stream([np.arange(1, calls + 1) * 1_000], deadline_us=None)
+    spread = data["distribution"]
+    found = dict(zip(spread["percent"], spread["us"], strict=True))
+    assert {percent for percent, us in found.items() if us is None} == unknown
+    assert found[100] == calls
+    reason = f"fewer than one of {calls:,} calls lies above p{min(unknown, default=0):g}"
+    assert spread.get("us_reason") == (reason if unknown else None)
+    assert (data["p99_us"] is None) == (99 in unknown)
+    assert data.get("p99_us_reason") == (reason if 99 in unknown else None)
+
+
 def test_without_a_deadline_nothing_is_missed_and_the_reason_is_given() -> None:
     data = latency.single_stream([np.arange(1_000)], deadline_us=None)
     for key in ("deadline_us", "deadline_miss_rate"):

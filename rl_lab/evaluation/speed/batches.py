@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rl_lab.evaluation.speed.latency import ends, order_interval
+from rl_lab.evaluation.speed.latency import ends, known, order_interval
 
 SIZES = tuple(2**k for k in range(13))
 STREAMS = (1, 8, 64)
@@ -123,14 +123,13 @@ def multi_stream(
     for streams in STREAMS:
         for name, batcher in contestants.items():
             call_us = timed(batcher(streams), budget_s / len(STREAMS), 1) / 1e3
-            p50, p99 = (order_interval(call_us, q) for q in (50, 99))
             found[name].append(
                 {
                     "streams": streams,
                     "calls": len(call_us),
-                    "p50_us": round(p50.estimate, 3),
-                    "p99_us": round(p99.estimate, 3),
-                    "p99": ends(p99),
+                    **known(call_us, 50, "p50_us"),
+                    **known(call_us, 99, "p99_us"),
+                    "p99": ends(order_interval(call_us, 99)),
                 }
             )
     return found

@@ -40,6 +40,24 @@ def order_interval(values: npt.ArrayLike, percent: float) -> Interval:
     return Interval(estimate, float(x[low - 1]), float(x[high - 1]), method)
 
 
+def beyond(calls: int, percent: float) -> str:
+    """Why so few calls say nothing of a percentile: less than one lies above it; "" where they do.
+
+    What interpolation gives there is the maximum by another name. 100 % is the maximum itself.
+    """
+    # Rounded: 99.95 % of 2,000 calls leaves one, not 0.9999999999999.
+    if percent == 100 or round(calls * (100 - percent), 6) >= 100:
+        return ""
+    return f"fewer than one of {calls:,} calls lies above p{percent:g}"
+
+
+def known(values: npt.NDArray[Any], percent: float, key: str) -> dict[str, Any]:
+    """A percentile of latencies as it is stored: with a reason where they are too few for it."""
+    if reason := beyond(values.size, percent):
+        return missing(key, reason)
+    return {key: round(float(np.percentile(values, percent)), 3)}
+
+
 def percentile(processes: Sequence[npt.NDArray[Any]], percent: float) -> Interval:
     """A percentile over all calls, with the wider of two intervals.
 
@@ -81,6 +99,16 @@ def misses(latency_us: npt.NDArray[Any], deadline_us: float | None) -> dict[str,
     return {"deadline_miss_rate": float((latency_us > deadline_us).mean())}
 
 
+def _distribution(latency_us: npt.NDArray[Any]) -> dict[str, Any]:
+    reasons = [beyond(latency_us.size, percent) for percent in DISTRIBUTION]
+    found = zip(np.percentile(latency_us, DISTRIBUTION), reasons, strict=True)
+    data = {
+        "percent": list(DISTRIBUTION),
+        "us": [None if reason else round(float(us), 3) for us, reason in found],
+    }
+    return {**data, "us_reason": first} if (first := next(filter(None, reasons), "")) else data
+
+
 def single_stream(
     latency_ns: Sequence[npt.NDArray[Any]], deadline_us: float | None
 ) -> dict[str, Any]:
@@ -96,15 +124,12 @@ def single_stream(
     per_process_us = [float(np.percentile(p, 90)) for p in processes]
     return {
         "calls": len(latency_us),
-        **{f"{key}_us": round(i.estimate, 3) for key, i in intervals.items()},
+        **{k: v for q in PERCENTS for k, v in known(latency_us, q, f"p{q}_us").items()},
         "max_us": round(float(latency_us.max()), 3),
         "mean_us": round(float(latency_us.mean()), 3),
         "p90_low_us": round(min(per_process_us), 3),
         "p90_high_us": round(max(per_process_us), 3),
-        "distribution": {
-            "percent": list(DISTRIBUTION),
-            "us": [round(float(us), 3) for us in np.percentile(latency_us, DISTRIBUTION)],
-        },
+        "distribution": _distribution(latency_us),
         "intervals": {key: ends(i) for key, i in intervals.items()},
         **_deadline(deadline_us),
         **misses(latency_us, deadline_us),

@@ -16,7 +16,7 @@ import numpy as np
 
 from rl_lab.agent import Reference
 from rl_lab.evaluation.speed.batches import mismatch_rate
-from rl_lab.evaluation.speed.latency import PERCENTS
+from rl_lab.evaluation.speed.latency import PERCENTS, known
 from rl_lab.evaluation.speed.loaded import Loaded, all_allowed, stack, tolerance
 from rl_lab.evaluation.speed.settings import missing
 
@@ -102,8 +102,11 @@ def _decide(
 
 
 def _percentiles(times_us: np.ndarray, prefix: str) -> Data:
-    found = {f"{prefix}p{q}_us": round(float(np.percentile(times_us, q)), 3) for q in PERCENTS}
-    return {**found, f"{prefix}mean_us": round(float(times_us.mean()), 3)}
+    found = [known(times_us, q, f"{prefix}p{q}_us") for q in PERCENTS]
+    return {
+        **{k: v for one in found for k, v in one.items()},
+        f"{prefix}mean_us": round(float(times_us.mean()), 3),
+    }
 
 
 def _batch(reference: Reference, contestant: Loaded, size: int) -> Data:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rl_lab import seeding
-from rl_lab.evaluation.speed.latency import NO_DEADLINE, misses
+from rl_lab.evaluation.speed.latency import NO_DEADLINE, known, misses
 from rl_lab.evaluation.speed.settings import missing
 
 LOADS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -161,13 +161,12 @@ def sweep(
 
 
 def _stored(level: Level, deadline_us: float | None) -> dict[str, Any]:
-    p50, p99 = (float(np.percentile(level.latency_us, q)) for q in (50, 99))
     return {
         "load": level.load,
         "rate_per_s": round(level.rate_per_s, 1),
         "arrivals": len(level.latency_us),
-        "p50_us": round(p50, 3),
-        "p99_us": round(p99, 3),
+        **known(level.latency_us, 50, "p50_us"),
+        **known(level.latency_us, 99, "p99_us"),
         "max_us": round(float(level.latency_us.max()), 3),
         "mean_us": round(float(level.latency_us.mean()), 3),
         **misses(level.latency_us, deadline_us),

@@ -32,6 +32,7 @@ def attempt(
     words: list[str],
     before: Callable[[], None] = lambda: None,
     kill_after_s: float | None = None,
+    log: Path = Path(os.devnull),
 ) -> int:
     """Train in a process of its own; returns its exit code, negative for a signal.
 
@@ -42,6 +43,7 @@ def attempt(
         words: The command; its last word is `output=FOLDER`.
         before: Called in the process.
         kill_after_s: Send it SIGKILL after so long; None never.
+        log: Receives what it prints.
     """
     *own, output = words
     job = _planned(tuple(own))
@@ -53,13 +55,14 @@ def attempt(
         planning.plan = lambda words, options: job
         return cli.main(["train", "seed=0"])
 
-    return forked(train, before, kill_after_s)
+    return forked(train, before, kill_after_s, log)
 
 
 def forked(
     act: Callable[[], int],
     before: Callable[[], None] = lambda: None,
     kill_after_s: float | None = None,
+    log: Path = Path(os.devnull),
 ) -> int:
     """Do something in a silent process of its own; returns its exit code, negative for a signal.
 
@@ -67,14 +70,15 @@ def forked(
         act: Gives the exit code.
         before: Called first, in the process; it may arm it to die.
         kill_after_s: Send it SIGKILL after so long; None never.
+        log: Receives what it prints.
     """
     child = os.fork()
     if child == 0:
         code = 70
         try:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 1)
-            os.dup2(null, 2)
+            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(out, 1)
+            os.dup2(out, 2)
             before()
             code = act()
         finally:

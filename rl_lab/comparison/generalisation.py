@@ -52,7 +52,7 @@ def generalisation(
     return {
         "generalisation": {
             "trained_on": contestant.learning.trained_on or _HOME,
-            "scores": {name: _mean(matrix) for name, matrix in scores.items()},
+            "scores": {name: _score(matrix, setting) for name, matrix in scores.items()},
             **_gaps(contestant, scores),
             "gap_seeds": None,
             "gap_seeds_reason": contestant.learning.no_seed_gap,
@@ -81,6 +81,11 @@ def _scores(
 
 def _mean(scores_nk: FloatArray) -> dict[str, Any]:
     return interval_data(intervals.reward_interval(scores_nk, scoring.generator()))
+
+
+def _score(scores_nk: FloatArray, setting: Setting) -> dict[str, Any]:
+    mean = intervals.reward_interval(scores_nk, scoring.generator())
+    return interval_data(scoring.scores_within_reach(mean, scores_nk, setting))
 
 
 def _gaps(contestant: Contestant, scores: Mapping[str, FloatArray]) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def _of_shift(curves: _Curves, facts: ShiftFacts, setting: Setting) -> dict[str,
     deltas = _deltas(setting)
     return {
         **_head(facts),
-        "levels": _levels(curves, facts, deltas),
+        "levels": _levels(curves, facts, deltas, setting),
         **_summary(curves, setting, facts.name),
         "saturated": bool(curves.scores_nkl[:, :, -1].mean() >= MILD_SCORE),
         **_critical(curves, deltas),
@@ -177,12 +177,14 @@ def _left_out(count: int) -> str:
     return f"without {counted(count, 'training seed')}: nominal not learned" if count else ""
 
 
-def _levels(curves: _Curves, facts: ShiftFacts, deltas: Sequence[float]) -> list[dict[str, Any]]:
+def _levels(
+    curves: _Curves, facts: ShiftFacts, deltas: Sequence[float], setting: Setting
+) -> list[dict[str, Any]]:
     values = dict(facts.values)
     learned = curves.scores_nkl[:, :, 0].mean(axis=1) >= measures.LEARNED_SCORE
     levels = []
     for level, delta in enumerate(deltas):
-        score = intervals.reward_interval(curves.scores_nkl[:, :, level], scoring.generator())
+        score = _score(curves.scores_nkl[:, :, level], setting)
         levels.append(
             {
                 "delta": delta,
@@ -240,16 +242,28 @@ def _summary(curves: _Curves, setting: Setting, name: str) -> dict[str, Any]:
         context += [f"shift {name}", setting.environment]
     if not isinstance(setting.scale, str) and setting.scale.label:
         context.append(setting.scale.label)
-    worst = _over_seeds(curves.scores_nkl, lambda scores: scores.mean(axis=-2).min(axis=-1))
+    worst = _worst(curves.scores_nkl, setting)
     return {
         "auc": interval_data(auc, wording.label("auc", auc, context, decimals=3)),
         "per_seed_auc": scoring.per_seed(curves.seeds, area(curves.scores_nkl)),
         "worst": interval_data(worst),
-        **_cvar(curves.scores_nkl),
+        **_cvar(curves.scores_nkl, setting),
     }
 
 
-def _cvar(scores_nkl: FloatArray) -> dict[str, Any]:
+def _score(scores_nk: FloatArray, setting: Setting) -> Interval:
+    """The mean score in one world."""
+    mean = intervals.reward_interval(scores_nk, scoring.generator())
+    return scoring.scores_within_reach(mean, scores_nk, setting)
+
+
+def _worst(scores_nkl: FloatArray, setting: Setting) -> Interval:
+    """The mean over training seeds of each one's lowest level."""
+    worst = _over_seeds(scores_nkl, lambda scores: scores.mean(axis=-2).min(axis=-1))
+    return scoring.scores_within_reach(worst, scores_nkl, setting)
+
+
+def _cvar(scores_nkl: FloatArray, setting: Setting) -> dict[str, Any]:
     """Mean of each training seed's worst tenth over all levels and episodes, then averaged."""
     if scores_nkl[0].size < CVAR_EPISODES:
         reason = f"fewer than {CVAR_EPISODES} episodes along the shift"
@@ -258,7 +272,8 @@ def _cvar(scores_nkl: FloatArray) -> dict[str, Any]:
     def tail(scores: FloatArray) -> FloatArray:
         return measures.cvar(scores.reshape(*scores.shape[:-2], -1), CVAR_SHARE)
 
-    return {"cvar10": interval_data(_over_seeds(scores_nkl, tail))}
+    cvar = scoring.scores_within_reach(_over_seeds(scores_nkl, tail), scores_nkl, setting)
+    return {"cvar10": interval_data(cvar)}
 
 
 def _over_seeds(scores_nkl: FloatArray, of_seed: Callable[[FloatArray], FloatArray]) -> Interval:
@@ -279,8 +294,8 @@ def _grid(cells: Cells, training_seeds: Sequence[int], setting: Setting) -> dict
     scores_nkl = scale.score(returns_nkl)
     found = []
     for i, cell in enumerate(grid.cells):
-        score = intervals.reward_interval(scores_nkl[:, :, i], scoring.generator())
+        score = _score(scores_nkl[:, :, i], setting)
         ends = {"low": number(score.low), "high": number(score.high)}
         found.append({"deltas": list(cell.deltas), "score": score.estimate, **ends})
-    worst = _over_seeds(scores_nkl, lambda scores: scores.mean(axis=-2).min(axis=-1))
+    worst = _worst(scores_nkl, setting)
     return {"grid": {"shifts": list(grid.shifts), "cells": found, "worst": interval_data(worst)}}

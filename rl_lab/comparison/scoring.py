@@ -199,7 +199,8 @@ def reward(seeds: Sequence[int], returns_nk: FloatArray, setting: Setting) -> di
     """The reward block of `scores.json`."""
     n, k = returns_nk.shape
     means_n = returns_nk.mean(axis=1)
-    mean = _within_reach(intervals.reward_interval(returns_nk, generator()), returns_nk, setting)
+    ceiling = None if setting.anchors is None else setting.anchors.ceiling
+    mean = within_reach(intervals.reward_interval(returns_nk, generator()), returns_nk, ceiling)
     context = setting.context(seeds, mean.method, k)
     if n > 1:
         context += ["undiscounted return", setting.environment]
@@ -226,17 +227,24 @@ def reward(seeds: Sequence[int], returns_nk: FloatArray, setting: Setting) -> di
     }
 
 
-def _within_reach(mean: Interval, returns_nk: FloatArray, setting: Setting) -> Interval:
-    """The interval without what lies above the highest possible return, which says that it was cut.
+def within_reach(mean: Interval, values: FloatArray, ceiling: float | None) -> Interval:
+    """The interval without what lies above the highest possible value, which says that it was cut.
 
     Student's t knows no bounds: 3 runs near CartPole's 500 reach far beyond it. No mean can lie
-    there, so cutting loses no coverage. A ceiling that a return has passed is none.
+    there, so cutting loses no coverage. A ceiling that a value has passed is none.
     """
-    ceiling = None if setting.anchors is None else setting.anchors.ceiling
-    if ceiling is None or not mean.high > ceiling or returns_nk.max() > ceiling:
+    if ceiling is None or not mean.high > ceiling or values.max() > ceiling:
         return mean
     cut = f"{mean.method}, cut at the ceiling {ceiling:g}"
     return dataclasses.replace(mean, high=ceiling, method=cut)
+
+
+def scores_within_reach(mean: Interval, scores: FloatArray, setting: Setting) -> Interval:
+    """The same for an interval of scores: no shift alters what can be earned at most."""
+    ceiling = None if setting.anchors is None else setting.anchors.ceiling
+    if ceiling is None or isinstance(setting.scale, str):
+        return mean
+    return within_reach(mean, scores, float(setting.scale.score(ceiling)))
 
 
 def _success_rate(returns_nk: FloatArray, setting: Setting) -> dict[str, Any]:
@@ -246,6 +254,9 @@ def _success_rate(returns_nk: FloatArray, setting: Setting) -> dict[str, Any]:
         return {"success_rate": None, "success_rate_reason": reason}
     solved_nk = (returns_nk >= anchors.solved).astype(float)
     rate = intervals.reward_interval(solved_nk, generator()).clipped(0.0, 1.0)
+    if len(solved_nk) > 1 and not np.ptp(solved_nk.mean(axis=1)):
+        # Of the share among other seeds an interval without width would claim everything.
+        rate = intervals.no_interval(rate.estimate, f"all {len(solved_nk)} training seeds alike")
     if len(solved_nk) == 1:
         rate = intervals.wilson(int(solved_nk.sum()), solved_nk.size)
     return {"success_rate": interval_data(rate)}

@@ -117,7 +117,7 @@ def _differences(contestants: Sequence[Data]) -> list[tuple[Column, list[Cell]]]
     if scored and not to_best[scored[0]]:
         deltas[scored[0]] = p_values[scored[0]] = _BEST
     return [
-        (Column("to the best", "paired difference"), deltas),
+        (Column("to the best", "difference"), deltas),
         (Column("p", "Holm"), p_values),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
         raise cannot_write(path, error) from error
+
+
+def leftovers(path: Path) -> set[str]:
+    """Names of the files beside `path` that processes left which died while they wrote it."""
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}")
+    return {p.name for p in path.parent.iterdir() if pattern.fullmatch(p.name)}
 
 
 def sync(handle: int) -> None:

@@ -138,10 +138,19 @@ class Sb3Agent:
     def learn(self, steps: int, listener: Listener) -> None:
         """Learn until `steps` environment steps are done in all, or the listener says stop."""
         model = self._model
-        model.set_logger(Logger(None, [_MetricsWriter(listener)]))
+        metrics = _MetricsWriter(listener)
+        model.set_logger(Logger(None, [metrics]))
+
+        def boundary(step: int) -> bool:
+            metrics.flush()
+            return listener.boundary(step)
+
         beside = hooks.hooks(self._training, self._live, listener, self._counts)
         rhythm = hooks.own_rhythm(self._training)
-        learning.learn(model, steps, self._go_on, listener.boundary, beside, rhythm)
+        try:
+            learning.learn(model, steps, self._go_on, boundary, beside, rhythm)
+        finally:
+            metrics.flush()
 
     def _go_on(self) -> None:
         """Put back what `learn` of the library has just set up anew."""
@@ -220,26 +229,34 @@ def _count_updates(model: BaseAlgorithm) -> dict[str, int]:
 
 
 class _MetricsWriter(KVWriter):
+    """Hands on numbers at boundaries, each name once per step and with its latest value.
+
+    On-policy algorithms dump at the last step before they update, and what is left is dumped
+    after it: a curve would have two values there.
+    """
+
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._step, self._told = -1, set[str]()
+        self._held: dict[str, float] = {}
 
     def write(self, key_values: dict[str, Any], key_excluded: Any, step: int = 0) -> None:
-        """Hand on the numbers of one dump, each name once per step.
-
-        On-policy algorithms dump at the last step before they update and what is left is dumped
-        after it: a curve would have two values there.
-        """
+        """Take the numbers of one dump."""
         if step != self._step:
+            self.flush()
             self._step, self._told = step, set()
-        numbers = {
+        self._held |= {
             k: float(v)
             for k, v in key_values.items()
             if k not in self._told and isinstance(v, int | float | np.number)
         }
-        self._told.update(numbers)
-        if numbers:
-            self._listener.metrics(step, numbers)
+
+    def flush(self) -> None:
+        """Hand on what is held."""
+        held, self._held = self._held, {}
+        self._told.update(held)
+        if held:
+            self._listener.metrics(self._step, held)
 
     def close(self) -> None:
         """Nothing is held open."""

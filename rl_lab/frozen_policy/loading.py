@@ -36,13 +36,17 @@ def save(policy: FrozenPolicy, folder: Path) -> None:
     """
     if folder.exists():
         ours = {paths.POLICY_CARD, paths.POLICY_GRAPH, paths.REFERENCE}
-        others = sorted({p.name for p in folder.iterdir()} - ours)
+        # A process may have died in the middle of this.
+        torn = set[str]().union(*(files.leftovers(folder / name) for name in ours))
+        others = sorted({p.name for p in folder.iterdir()} - ours - torn)
         if others:
             raise BadInput(
                 f"{folder} holds other files: {', '.join(others[:5])}",
                 "a new folder, or a frozen policy to replace",
                 "Choose another to=FOLDER.",
             )
+        for name in torn:
+            (folder / name).unlink(missing_ok=True)
     # What loading would refuse must not be what is left of a long training.
     data = sealed(_trimmed(policy.card).to_data())
     check_graph(policy.graph, card_from_data(data))

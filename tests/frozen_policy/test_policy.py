@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from fakes import always, linear_policy, saved
 from frozen_policy.crafting import edit
+from identical import die, forked
 
 from rl_lab import frozen_policy
 from rl_lab.errors import BadInput
@@ -46,6 +49,25 @@ def test_saving_over_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"holds other files: thesis\.tex"):
         frozen_policy.save(always(1), tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["policy.json", "policy.onnx"])
+def test_saving_goes_on_where_a_process_died_while_it_saved(tmp_path: Path, name: str) -> None:
+    policy = always(1)
+
+    def save_and_die() -> int:
+        def replace(source: Any, target: Any) -> None:
+            real(source, target) if Path(target).name != name else die()
+
+        real = os.replace
+        os.replace = replace
+        frozen_policy.save(policy, tmp_path / "p")
+        return 0
+
+    assert forked(save_and_die) == -signal.SIGKILL
+    assert any(p.name.startswith(f".{name}.") for p in (tmp_path / "p").iterdir())
+    saved(policy, tmp_path / "p")
+    assert sorted(p.name for p in (tmp_path / "p").iterdir()) == ["policy.json", "policy.onnx"]
 
 
 @pytest.mark.parametrize("shape", [(1,), (3,), (1, 2), (2, 1), ()])

@@ -42,7 +42,7 @@ def difference(contestants: list[dict[str, Any]]) -> tuple[float, float, float]:
     if other["agent"].startswith("fast_"):
         return found
     estimate, low, high = found
-    return -estimate, -high, -low
+    return 0.0 - estimate, 0.0 - high, 0.0 - low
 
 
 def recipe(environment: str, agent: str) -> Path:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB := $(BIN)/rl-lab
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo demo-adaptability demo-adaptability-pendulum test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-shifts parity soak anchors results test-scale bench-scale clean
+.PHONY: install demo demo-adaptability demo-adaptability-pendulum test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-threshold bench-shifts parity soak anchors results test-scale bench-scale clean
 
 install: $(STAMP)
 
@@ -85,7 +85,12 @@ bench-frozen: install
 
 # Training speed: fast agents, the standard path, stable-baselines3 and (extra bench) SBX.
 bench-training: install
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
 	$(BIN)/python benchmarks/training.py
+
+# Wall clock until the fast agents and stable-baselines3's have solved an environment.
+bench-threshold: install
+	$(BIN)/python benchmarks/threshold.py
 
 # Ten seeds of every fast agent against its twin: hours; interrupted, the same command goes on.
 parity: install

@@ -30,14 +30,8 @@ def read(folder: Path) -> dict[str, Any]:
     path = folder / paths.ADAPTATION
     if not path.is_file():
         raise BadInput(f"{folder} is not an adaptation", f"a folder with {paths.ADAPTATION}")
-    data = files.read_json(path)
-    if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION:
-        raise BadInput(
-            f"{path} is of another format",
-            f"format_version {FORMAT_VERSION}",
-            "Update rl-lab, or adapt the run again.",
-        )
-    return data
+    do = "Update rl-lab, or adapt the run again."
+    return files.read_versioned(path, FORMAT_VERSION, do)
 
 
 def write(folder: Path, data: Mapping[str, Any]) -> None:

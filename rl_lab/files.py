@@ -102,6 +102,25 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_versioned(path: Path, version: int, do: str) -> dict[str, Any]:
+    """Read a JSON object that says of which format version it is.
+
+    Args:
+        path: The file.
+        version: The one version that the caller knows.
+        do: What a user may do about another one.
+
+    Raises:
+        BadInput: The file cannot be read, or is of another version.
+    """
+    data = read_json(path)
+    found = data.get("format_version") if isinstance(data, dict) else None
+    if type(found) is not int or found != version:
+        expected = f"version {version}, the one this rl-lab reads"
+        raise BadInput(f"{path} has format_version {found!r}", expected, do)
+    return dict(data)
+
+
 def sha256(data: bytes) -> str:
     """The SHA-256 of some bytes in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

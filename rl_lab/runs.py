@@ -72,15 +72,8 @@ def read(folder: Path) -> dict[str, Any]:
             f"a folder with {paths.RUN_CARD}",
             "`rl-lab list` shows the runs at hand.",
         )
-    data = files.read_json(path)
-    if not isinstance(data, dict) or data.get("format_version") != FORMAT_VERSION:
-        version = data.get("format_version") if isinstance(data, dict) else None
-        raise BadInput(
-            f"{path} has format_version {version!r}",
-            f"version {FORMAT_VERSION}, the one this rl-lab reads",
-            "Update rl-lab to the version that made the run.",
-        )
-    return data
+    do = "Update rl-lab to the version that made the run."
+    return files.read_versioned(path, FORMAT_VERSION, do)
 
 
 def status(folder: Path) -> str | None:

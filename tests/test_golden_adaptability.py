@@ -73,7 +73,7 @@ def test_an_adaptation_of_version_1() -> None:
 def test_an_adaptation_of_another_version_is_refused(tmp_path: Path) -> None:
     data = adaptations.read(GOLDEN / "adaptation_v1")
     (tmp_path / "adaptation.json").write_text(json.dumps({**data, "format_version": 2}))
-    with pytest.raises(BadInput, match="is of another format"):
+    with pytest.raises(BadInput, match="has format_version"):
         adaptations.read(tmp_path)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -13,15 +11,15 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_lab.environments import CheckedEnv
 from rl_lab.errors import BadInput, EnvironmentFault
 from rl_lab.states.strategies import Unkept
+from rl_lab_agents.out_of_reach import OutOfReach
 
 # Their work is done by the vector environment, or not needed.
 _HARMLESS = (OrderEnforcing, PassiveEnvChecker, TimeLimit, Unkept)
 
 
-class NativeVecEnv(VecEnv):
+class NativeVecEnv(OutOfReach, VecEnv):
     """Steps a Gymnasium vector environment for stable-baselines3.
 
     Args:
@@ -74,7 +72,7 @@ class NativeVecEnv(VecEnv):
 
     def reset(self) -> Any:
         """Reset all copies."""
-        with self._at_work():
+        with self.at_work():
             observations, _ = self._env.reset(seed=self._seed)
         self._seed = None
         self._returns[:], self._lengths[:] = 0, 0
@@ -87,7 +85,7 @@ class NativeVecEnv(VecEnv):
 
     def step_wait(self) -> Any:
         """Step all copies; where an episode ended, show the next one's beginning."""
-        with self._at_work():
+        with self.at_work():
             observations, rewards, terminated, truncated, extra = self._env.step(self._actions)
         rewards = np.asarray(rewards, np.float32)
         if not np.isfinite(rewards).all():
@@ -100,20 +98,13 @@ class NativeVecEnv(VecEnv):
             last = observations
             if self._mode is AutoresetMode.DISABLED:
                 last = _copied(observations)
-                with self._at_work():
+                with self.at_work():
                     observations, _ = self._env.reset(options={"reset_mask": dones})
             else:
                 last = extra["final_obs"]
             for i in np.flatnonzero(dones).tolist():
                 infos[i] = self._ended(_row(last, i), bool(truncated[i] and not terminated[i]), i)
         return self._checked(observations), rewards, dones, infos
-
-    def checkpoint_state(self) -> dict[str, Any]:
-        """Nothing: the environment keeps its state to itself."""
-        return {}
-
-    def restore_checkpoint_state(self, state: dict[str, Any]) -> None:
-        """Nothing is there to restore."""
 
     def _ended(self, observation: Any, cut: bool, i: int) -> dict[str, Any]:
         episode = {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": 0.0}
@@ -130,14 +121,6 @@ class NativeVecEnv(VecEnv):
             if part.dtype.kind == "f" and not np.isfinite(part).all():
                 raise self._fault("returned an observation with NaN or infinite values")
         return _copied(observations)
-
-    @contextlib.contextmanager
-    def _at_work(self) -> Iterator[None]:
-        CheckedEnv.at_work = self, time.monotonic()
-        try:
-            yield
-        finally:
-            CheckedEnv.at_work = None
 
     def unanswered(self, seconds: float) -> EnvironmentFault:
         """The fault of copies that have been at work for too long."""

@@ -72,9 +72,10 @@ class Pool(VectorEnv[Any, Any, Any]):
     def __init__(self, envpool: Any, name: str, count: int, threads: int, limit: int) -> None:
         self.metadata = {"autoreset_mode": AutoresetMode.DISABLED}
         self.num_envs = count
-        settings = {"num_envs": count, "num_threads": threads, "env_type": "gymnasium"}
-        settings["max_episode_steps"] = limit
-        self._make = functools.partial(_quietly, envpool.make, name, **settings)
+        self._make = functools.partial(
+            _quietly, envpool.make, name, env_type="gymnasium", num_envs=count,
+            num_threads=threads, max_episode_steps=limit,
+        )  # fmt: skip
         self._pool = self._make(seed=0)
         self.single_observation_space = self._pool.observation_space
         self.single_action_space = self._pool.action_space

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
-from rl_lab.environments import CheckedEnv
 from rl_lab.errors import EnvironmentFault, Failed
+from rl_lab_agents.out_of_reach import OutOfReach
 
 _FAULT = "rl_lab.fault"
 _GONE = (EOFError, ConnectionError, BrokenPipeError)
 
 
-class ProcessVecEnv(SubprocVecEnv):
+class ProcessVecEnv(OutOfReach, SubprocVecEnv):
     """stable-baselines3's `SubprocVecEnv`, in which a faulty environment does not end as EOFError.
 
     Args:
@@ -40,7 +38,7 @@ class ProcessVecEnv(SubprocVecEnv):
     def step_wait(self) -> Any:
         """Step all; raise what went wrong in any."""
         try:
-            with self._at_work():
+            with self.at_work():
                 result = super().step_wait()
         except _GONE as error:
             raise self._gone() from error
@@ -50,20 +48,12 @@ class ProcessVecEnv(SubprocVecEnv):
     def reset(self) -> Any:
         """Reset all; raise what went wrong in any."""
         try:
-            with self._at_work():
+            with self.at_work():
                 observations = super().reset()
         except _GONE as error:
             raise self._gone() from error
         _raise_first(self.reset_infos)
         return observations
-
-    @contextlib.contextmanager
-    def _at_work(self) -> Iterator[None]:
-        CheckedEnv.at_work = self, time.monotonic()
-        try:
-            yield
-        finally:
-            CheckedEnv.at_work = None
 
     def unanswered(self, seconds: float) -> Failed:
         """The error of a process that is silent for too long; all are ended."""
@@ -78,13 +68,6 @@ class ProcessVecEnv(SubprocVecEnv):
         self.waiting = False
         for process in self.processes:
             process.kill()
-
-    def checkpoint_state(self) -> dict[str, Any]:
-        """Nothing: the environments' states lie in their processes."""
-        return {}
-
-    def restore_checkpoint_state(self, state: dict[str, Any]) -> None:
-        """Nothing is there to restore."""
 
     def _gone(self) -> Failed:
         self.waiting = False

@@ -53,12 +53,7 @@ def _work(request: Request, study: Any, words: Sequence[str]) -> int:
             mine.bury()
         if any(done.status == "interrupted" for done in finished):
             return EXIT_INTERRUPTED
-        bad = [done for done in finished if done.status == "failed"]
-        for done in bad:
-            print(
-                f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr
-            )
-        if bad and _count(study) == before:
+        if launching.tell_failed(finished) and _count(study) == before:
             return EXIT_FAILED
     return EXIT_DONE
 
@@ -91,12 +86,7 @@ def _conclude(request: Request, study: Any, words: Sequence[str]) -> int:
     if missing:
         launcher = launching.make(request.settings["launcher"], request.folder / paths.JOBS)
         finished = live.run(missing, launcher)
-        for done in finished:
-            if done.status == "failed":
-                print(
-                    f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})",
-                    file=sys.stderr,
-                )
+        launching.tell_failed(finished)
         if len(finished) < len(missing) or any(d.status == "interrupted" for d in finished):
             return EXIT_INTERRUPTED
     complete = [job for job in jobs if runs.status(job.folder) == runs.COMPLETE]

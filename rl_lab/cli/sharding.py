@@ -229,9 +229,7 @@ def _job(
 
 
 def _code(asked: Sequence[Job], finished: Sequence[launching.Finished]) -> int:
-    failed = [done for done in finished if done.status == "failed"]
-    for done in failed:
-        print(f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr)
+    failed = launching.tell_failed(finished)
     if len(finished) < len(asked) or any(done.status == "interrupted" for done in finished):
         print("interrupted; the same command goes on where it was", file=sys.stderr)
         return EXIT_INTERRUPTED

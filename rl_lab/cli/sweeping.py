@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from rl_lab import paths, runs, seeding
 from rl_lab.cli import live
-from rl_lab.cli.launching import Finished, Job, Launcher
+from rl_lab.cli.launching import Finished, Job, Launcher, tell_failed
 from rl_lab.cli.options import Options
 from rl_lab.cli.planning import Planned, Planner
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
@@ -122,17 +121,15 @@ def run(jobs: Sequence[Job], launcher: Launcher) -> tuple[Sequence[Finished], in
 
 
 def _told(finished: Sequence[Finished], asked: int, seconds: float) -> int:
-    bad = [done for done in finished if done.status == "failed"]
     stopped = asked - len(finished) + sum(done.status == "interrupted" for done in finished)
     left = f"stopped with {stopped} of {asked} runs left; the same command goes on"
-    good = len(finished) - len(bad)
+    good = sum(done.status != "failed" for done in finished)
     rate = f", {60 * good / seconds:.1f} per minute" if good else ""
     print(left if stopped else f"{good} of {asked} jobs done{rate}")
-    for done in bad:
-        print(f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr)
+    failed = tell_failed(finished)
     if stopped:
         return EXIT_INTERRUPTED
-    return EXIT_FAILED if bad else EXIT_DONE
+    return EXIT_FAILED if failed else EXIT_DONE
 
 
 def _with_seed(model: Job, words: Sequence[str], seed: int, options: Options) -> Job:

@@ -91,15 +91,8 @@ def _optional(folder: Path, name: str, read: Callable[[Path], T]) -> tuple[T | N
 
 
 def _versioned(path: Path) -> Data:
-    data = files.read_json(path)
-    version = data.get("format_version") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or version != FORMAT_VERSION:
-        raise BadInput(
-            f"{path.name} has format_version {version!r}",
-            f"version {FORMAT_VERSION}, the one this rl-lab reads",
-            "Repeat the evaluation, or update rl-lab to the version that made it.",
-        )
-    return data
+    do = "Repeat the evaluation, or update rl-lab to the version that made it."
+    return files.read_versioned(path, FORMAT_VERSION, do)
 
 
 def _reason(path: Path, error: BadInput) -> str:

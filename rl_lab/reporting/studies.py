@@ -32,14 +32,8 @@ def load(folder: Path) -> Mapping[str, Any]:
             f"a folder with {paths.STUDY}",
             "`rl-lab tune` makes one.",
         )
-    study = files.read_json(path)
-    version = study.get("format_version") if isinstance(study, dict) else None
-    if version != FORMAT_VERSION:
-        raise BadInput(
-            f"{path} has format_version {version!r}",
-            f"version {FORMAT_VERSION}, the one this rl-lab reads",
-            "Give the `rl-lab tune` command again, or update rl-lab to the version that made it.",
-        )
+    do = "Give the `rl-lab tune` command again, or update rl-lab to the version that made it."
+    study = files.read_versioned(path, FORMAT_VERSION, do)
     missing = sorted(_KEYS - set(study))
     trials = study.get("trials")
     if not isinstance(trials, list) or not all(isinstance(trial, dict) for trial in trials):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -77,6 +78,14 @@ class Finished:
         # Ours are the lines that explain; anything else is just what was printed last.
         said = [line for line in lines if line.startswith("rl-lab: ") and "warning" not in line]
         return said[-1] if said else f"the process ended with exit code {self.code}"
+
+
+def tell_failed(finished: Iterable[Finished]) -> list[Finished]:
+    """Say on standard error which jobs failed, why, and where they wrote; returns them."""
+    failed = [done for done in finished if done.status == "failed"]
+    for done in failed:
+        print(f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr)
+    return failed
 
 
 class Launcher(Protocol):

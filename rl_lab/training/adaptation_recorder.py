@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,17 +11,13 @@ import numpy as np
 from rl_lab import adaptations, checkpoints, frozen_policy, paths, provenance, states
 from rl_lab.agent import Agent
 from rl_lab.runs import Progress
-from rl_lab.states import State
-from rl_lab.states.strategies import RESET
-from rl_lab.training import starting
 from rl_lab.training.adaptation import AdaptationPlan
-from rl_lab.training.diary import Diary, policy_facts
-from rl_lab.training.keeper import Keeper
-from rl_lab.training.recorder import RUN, Freeze
+from rl_lab.training.diary import policy_facts
+from rl_lab.training.listening import Freeze, Listening
 from rl_lab.training.starting import Start
 
 
-class AdaptationRecorder:
+class AdaptationRecorder(Listening):
     """Listens to an agent on behalf of an adaptation; steps count from the change of worlds.
 
     Args:
@@ -43,33 +38,15 @@ class AdaptationRecorder:
         on_progress: Callable[[Progress], None],
         tell: Callable[[str], None],
     ) -> None:
-        self._plan, self._agent, self._freeze = plan, agent, freeze
-        self._begun, self._tell, self._promised = begun, tell, False
-        self._keeper = Keeper(plan, begun, tell)
+        self._plan = plan
         self._due = [0, *plan.marks]
         self._snapshots: list[dict[str, Any]] = []
         # Seconds that the snapshots took: wall time, processor time.
         self._aside = (0.0, 0.0)
-        self._renew = begun.checkpoint is not None and begun.verdict.strategy == RESET
-        self._digest: str | None = None
-        self.step = self._begun_at = 0
-        self.ended: str | None = None
-        self.stopped = self.finished = False
         if begun.checkpoint is None:
             self._updates = agent.costs()["gradient_updates"]
             self._declared = _declared(plan, agent)  # before anything is learned
-        self._diary = Diary(plan, on_progress, self._restore() if begun.checkpoint else None)
-
-    @property
-    def saved_step(self) -> int | None:
-        """Where the same command would go on; None is the beginning."""
-        return self._keeper.step
-
-    def __enter__(self) -> AdaptationRecorder:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._diary.close()
+        super().__init__(plan, agent, freeze, begun, on_progress, tell)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Keep one log point."""
@@ -78,18 +55,7 @@ class AdaptationRecorder:
     def boundary(self, step: int) -> bool:
         """Save the state, then leave the snapshot that is due; False ends the training."""
         self.step = step - self._plan.start
-        if not self._promised:
-            self._state()  # shows what cannot be saved
-            starting.tell_promise(self._plan, self._begun, self._tell)
-            self._promised = True
-        if self._renew:
-            self._renew = False
-            self._agent.renew_environments(self._plan.renewal_seed(self.step))
-        final = self.step >= self._plan.steps
-        if self._keeper.due(self.step, self.stopped) and (self.stopped or not final):
-            self._keeper.before(self.step, self._agent)
-            self._keeper.save(self.step, self._state(), {})
-        if self.stopped:
+        if not self._kept(dict):
             return False
         # A rollout may pass several marks; one snapshot stands for them all.
         passed = [mark for mark in self._due if mark <= self.step]
@@ -130,36 +96,18 @@ class AdaptationRecorder:
         """Take the checkpoints away: nothing goes on from a complete adaptation."""
         self._keeper.let_go()
 
-    def _state(self) -> State:
-        """The agent's state and the adaptation's."""
-        state = self._agent.state()
-        arrays: dict[str, np.ndarray] = {}
-        run = {
-            "step": self.step,
+    def _own(self, arrays: dict[str, np.ndarray], lost: list[str]) -> dict[str, Any]:
+        return {
             "due": self._due,
             "snapshots": self._snapshots,
             "aside": self._aside,
             "updates": self._updates,
             "declared": self._declared,
-            "keeper": self._keeper.state(),
-            **self._diary.state(),
         }
-        if self._begun.promise.lose(state.lost) and self._promised:
-            starting.tell_promise(self._plan, self._begun, self._tell)
-        data = {**state.data, RUN: states.encode(run, arrays, RUN)}
-        return dataclasses.replace(state, data=data, arrays={**state.arrays, **arrays})
 
-    def _restore(self) -> dict[str, Any]:
-        """Put agent and recorder back; returns what the diary needs."""
-        assert self._begun.checkpoint is not None
-        state = self._begun.checkpoint.state()
-        self._agent.restore(state, states.ALL)
-        run: dict[str, Any] = states.decode(state.data[RUN], state.arrays, None)
-        self.step = self._begun_at = run["step"]
-        self._due, self._snapshots, self._aside = run["due"], run["snapshots"], run["aside"]
-        self._updates, self._declared = run["updates"], run["declared"]
-        self._keeper.restore(run["keeper"])
-        return run
+    def _take(self, own: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self._due, self._snapshots, self._aside = own["due"], own["snapshots"], own["aside"]
+        self._updates, self._declared = own["updates"], own["declared"]
 
     def write_card(self, status: str, error: str | None = None) -> None:
         """Write `adaptation.json` as things stand."""

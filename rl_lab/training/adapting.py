@@ -15,7 +15,7 @@ from rl_lab.training import carrying_out, starting
 from rl_lab.training.adaptation import AdaptationPlan
 from rl_lab.training.adaptation_recorder import AdaptationRecorder
 from rl_lab.training.carrying_out import Outcome
-from rl_lab.training.recorder import Freeze
+from rl_lab.training.listening import Freeze
 
 
 def adapt(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -11,29 +10,23 @@ from typing import Any
 import numpy as np
 
 from rl_lab import checkpoints, frozen_policy, provenance, states
-from rl_lab.agent import Agent, TracedPolicy
+from rl_lab.agent import Agent
 from rl_lab.drift.accompanying import accompany
 from rl_lab.environments import CheckedEnv
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
 from rl_lab.shifts import Drawn
-from rl_lab.states import State
-from rl_lab.states.strategies import RESET
 from rl_lab.tracking import tags
-from rl_lab.training import card, starting
+from rl_lab.training import card
 from rl_lab.training.callbacks import Moment
-from rl_lab.training.diary import Diary, policy_facts
-from rl_lab.training.keeper import Keeper
+from rl_lab.training.diary import policy_facts
+from rl_lab.training.listening import RUN, Freeze, Listening
 from rl_lab.training.plan import RunPlan
 from rl_lab.training.selecting import Selection
 from rl_lab.training.starting import Start
 
-Freeze = Callable[[TracedPolicy, Mapping[str, Any]], FrozenPolicy]
-# The part of a checkpoint's state that is the run's, beside those of the agent.
-RUN = "run"
 
-
-class Recorder:
+class Recorder(Listening):
     """Listens to an agent on behalf of a run folder.
 
     Args:
@@ -54,38 +47,13 @@ class Recorder:
         on_progress: Callable[[Progress], None],
         tell: Callable[[str], None],
     ) -> None:
-        self._plan, self._agent, self._freeze = plan, agent, freeze
-        self._begun, self._tell = begun, tell
-        self._keeper = Keeper(plan, begun, tell)
+        self._plan = plan
         self._selection = Selection(plan)
-        self._step = self._begun_at = 0
         self._reference_s = 0.0
         self._no_reference = ""
-        self._digest: str | None = None
         # Of callbacks, as an interruption left it.
         self._lost: list[str] = []
-        # Where environments cannot be put back, new ones must not get old observations.
-        self._renew = begun.checkpoint is not None and begun.verdict.strategy == RESET
-        self._promised = False
-        self.ended: str | None = None
-        self.stopped = self.finished = False
-        self._diary = Diary(plan, on_progress, self._restore() if begun.checkpoint else None)
-
-    @property
-    def step(self) -> int:
-        """Environment steps at the latest boundary."""
-        return self._step
-
-    @property
-    def saved_step(self) -> int | None:
-        """Where the same command would go on; None is the beginning."""
-        return self._keeper.step
-
-    def __enter__(self) -> Recorder:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._diary.close()
+        super().__init__(plan, agent, freeze, begun, on_progress, tell)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Keep one log point."""
@@ -97,19 +65,8 @@ class Recorder:
         In this order the same boundary can be gone through again after an interruption: what was
         saved is the state before the evaluation.
         """
-        self._step = step
-        if not self._promised:
-            self._state()  # shows what cannot be saved
-            starting.tell_promise(self._plan, self._begun, self._tell)
-            self._promised = True
-        if self._renew:
-            self._renew = False
-            self._agent.renew_environments(self._plan.renewal_seed(step))
-        final = step >= self._plan.steps
-        if self._keeper.due(step, self.stopped) and (self.stopped or not final):
-            self._keeper.before(step, self._agent)
-            self._keeper.save(step, self._state(), self._selection.scores())
-        if self.stopped:
+        self.step = step
+        if not self._kept(self._selection.scores):
             return False
         if self._selection.due(step):
             self.metrics(step, self._selection.evaluate(step, self._frozen(step)))
@@ -139,37 +96,27 @@ class Recorder:
 
     def finish(self) -> None:
         """Freeze the final policy and leave the final checkpoint."""
-        policy = self._frozen(self._step)
+        policy = self._frozen(self.step)
         frozen_policy.save(policy, self._plan.folder / "policy")
         if not self._selection.points:
             frozen_policy.save(policy, self._plan.folder / "best")
         self._accompany()
         state = self._state()
         self._digest = checkpoints.digest(state, states.ALL)
-        self._keeper.finish(self._step, state)
+        self._keeper.finish(self.step, state)
         scores = {tags.BEST_RETURN: self._selection.best[0]} if self._selection.points else {}
         self._diary.events.hparams(card.hyperparameters(self._plan), scores)
         self.finished = True
 
-    def _state(self) -> State:
-        """The agent's state and the run's."""
-        state = self._agent.state()
-        arrays: dict[str, np.ndarray] = {}
-        lost = [*self._lost]
-        diary = self._diary.state()
-        run = {
-            "step": self._step,
+    def _own(self, arrays: dict[str, np.ndarray], lost: list[str]) -> dict[str, Any]:
+        lost += self._lost
+        clock = {**self._diary.clock.state(), "selection_seconds": self._selection.seconds}
+        return {
             "ended": self.ended,
             "selection": self._selection.state(),
-            "keeper": self._keeper.state(),
             "callbacks": self._callback_states(arrays, lost),
-            **diary,
-            "clock": {**diary["clock"], "selection_seconds": self._selection.seconds},
+            "clock": clock,
         }
-        data = {**state.data, RUN: states.encode(run, arrays, RUN)}
-        if self._begun.promise.lose([*state.lost, *lost]) and self._promised:
-            starting.tell_promise(self._plan, self._begun, self._tell)
-        return dataclasses.replace(state, data=data, arrays={**state.arrays, **arrays})
 
     def _accompany(self) -> None:
         """Give the policies the statistics of their own world."""
@@ -192,22 +139,13 @@ class Recorder:
                 lost.append(f"callback.{name} (a {type(callback).__name__})")
         return found
 
-    def _restore(self) -> dict[str, Any]:
-        """Put agent and run back; returns what the diary needs."""
-        assert self._begun.checkpoint is not None
-        state = self._begun.checkpoint.state()
-        self._agent.restore(state, states.ALL)
-        run = states.decode(state.data[RUN], state.arrays, None)
-        self._step, self.ended = run["step"], run["ended"]
-        self._begun_at = self._step
-        self._selection.restore(run["selection"])
-        self._selection.seconds = run["clock"]["selection_seconds"]
-        self._keeper.restore(run["keeper"])
-        for name, text in run["callbacks"]:
+    def _take(self, own: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self.ended = own["ended"]
+        self._selection.restore(own["selection"])
+        self._selection.seconds = own["clock"]["selection_seconds"]
+        for name, text in own["callbacks"]:
             callback = self._plan.callbacks[name]
-            states.decode(json.loads(text), state.arrays, callback, self._lost)
-        kept: dict[str, Any] = run
-        return kept
+            states.decode(json.loads(text), arrays, callback, self._lost)
 
     def _frozen(self, step: int) -> FrozenPolicy:
         world = self._plan.world
@@ -218,7 +156,7 @@ class Recorder:
         """Write `run.json` as things stand."""
         selection = self._selection
         facts = {
-            "steps": self._step,
+            "steps": self.step,
             "seconds": round(self._diary.clock.seconds(), 3),
             "selection_seconds": round(selection.seconds, 3),
             "reference_seconds": round(self._reference_s, 3),

@@ -13,8 +13,9 @@ from rl_lab.runs import Progress
 from rl_lab.states import strategies
 from rl_lab.training import carrying_out, starting
 from rl_lab.training.carrying_out import Outcome
+from rl_lab.training.listening import Freeze
 from rl_lab.training.plan import RunPlan
-from rl_lab.training.recorder import Freeze, Recorder
+from rl_lab.training.recorder import Recorder
 
 
 def train(

@@ -19,8 +19,8 @@ from rl_lab.errors import BadInput, closest
 from rl_lab.shifts import Drawn, World
 from rl_lab.training.plan import CheckpointSettings, RunPlan
 
-# Keys of the training section that say where it takes place; the rest is what `Training` holds.
-_WORLD_KEYS = ("contexts", "context_shifts")
+# Keys of the training section that the agent need not know; the rest is what `Training` holds.
+_OURS = ("contexts", "context_shifts", "selection_step_limit")
 _AGENT_FACTS = ("_target_", "name", "action_spaces", "settings", "twin")
 
 
@@ -96,7 +96,9 @@ class Planner:
         agent = {**data["agent"], "settings": _settings(data, words, self._options, self._composer)}
         self._require_legal(recipe, imports, agent, world)
         callbacks = callback_choice.build(data["callback"])
-        code = _recipe_hash(recipe, agent, training, threads, data["callback"], world)
+        limit = data["training"]["selection_step_limit"]
+        limit = typed.positive_int(limit, "training.selection_step_limit")
+        code = _recipe_hash(recipe, agent, training, threads, data["callback"], world, limit)
         resolved = {**data, "agent": agent}
         resolved["training"] = {**data["training"], **dataclasses.asdict(training)}
         output = typed.folder(data["output"], "output")
@@ -111,6 +113,7 @@ class Planner:
             agent=agent["name"],
             settings=str(agent["settings"]),
             training=training,
+            selection_step_limit=limit,
             seed=seed,
             recipe_hash=code,
             checkpoint=checkpoint(data["checkpoint"], training.steps),
@@ -157,6 +160,7 @@ def _recipe_hash(
     threads: int,
     callbacks: Mapping[str, Any],
     world: World,
+    selection_step_limit: int,
 ) -> str:
     """Names what is trained: whatever can move a weight, and the agent's name.
 
@@ -169,6 +173,9 @@ def _recipe_hash(
         from rl_lab.training import warm_start  # it loads frozen policies
 
         chosen["warm_start"] = warm_start.identity(Path(training.warm_start))
+    # It moves no weight, but may move which are the best; recipes from before it keep their names.
+    if selection_step_limit != _shipped_training()["selection_step_limit"]:
+        chosen["selection_step_limit"] = selection_step_limit
     if callbacks:
         parts["callbacks"] = callbacks
     if isinstance(world, Drawn):
@@ -345,16 +352,22 @@ def _world(data: Mapping[str, Any], recipe: EnvironmentRecipe, options: Options)
 
 
 def training_of(data: Mapping[str, Any]) -> Training:
-    """The typed part of a resolved training section, less where it takes place.
+    """The typed part of a resolved training section that the agent knows.
 
     What a run of an older version does not say is as it is where nothing is said.
 
     Raises:
         BadInput: A key is unknown, or of another type.
     """
-    unsaid = config.read_yaml(paths.conf_dir() / "train.yaml")["training"]
-    said = {key: value for key, value in {**unsaid, **data}.items() if key not in _WORLD_KEYS}
+    given = {**_shipped_training(), **data}
+    said = {key: value for key, value in given.items() if key not in _OURS}
     return typed.build(Training, said, "training")
+
+
+@functools.cache
+def _shipped_training() -> Mapping[str, Any]:
+    section: Mapping[str, Any] = config.read_yaml(paths.conf_dir() / "train.yaml")["training"]
+    return section
 
 
 def _training(data: Mapping[str, Any]) -> Training:

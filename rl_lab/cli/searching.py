@@ -2,59 +2,79 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl_lab import files, paths, provenance, runs
 from rl_lab.cli import launching, live, tuning, tuning_record
-from rl_lab.cli.launching import Job
+from rl_lab.cli.launching import Finished, Job
 from rl_lab.cli.sweeping import flags, job_of
 from rl_lab.cli.tuning import FRESH_SEED, Request
-from rl_lab.cli.tuning_export import best
-from rl_lab.cli.tuning_worker import desk, heartbeat_folder, open_study
+from rl_lab.cli.tuning_worker import at_desk, heartbeat_folder, open_study, require_usable, storage
 from rl_lab.cli.verbs import evaluate
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from rl_lab.reporting import study_page
 from rl_lab.search import secrets, studies, trials
 
+Launching = Callable[[Sequence[Job]], Sequence[Finished]]
+
 
 def search(request: Request, words: Sequence[str]) -> int:
-    """Run a search to its end; the exit code."""
+    """Run a search to its end; the exit code.
+
+    Raises:
+        BadInput: What was asked for is refused; where the study is new, nothing was made.
+        Failed: No trial has a value.
+    """
     paths.require_writable(request.folder)
-    study = open_study(request)
-    secrets.keep(request.settings["storage"], request.folder)
-    words = secrets.shown(words, request.settings["storage"])
-    if not any(map(studies.finished, study.get_trials(deepcopy=False))):
+    launcher = functools.cache(
+        lambda: launching.make(request.settings["launcher"], request.folder / paths.JOBS)
+    )
+    if not _is_known(request):
+        require_usable(request)
+        launcher()
         tuning.require_accepted(request)
+    study = open_study(request)
+    words = secrets.shown(words, request.settings["storage"])
     print(f"study {request.name}: {_count(study)} of {request.settings['trials']} trials finished")
-    code = _work(request, study, words)
-    tuning_record.write(request, study)
+
+    def launch(jobs: Sequence[Job]) -> Sequence[Finished]:
+        return live.run(jobs, launcher())
+
+    code = _work(request, study, words, launch)
+    found = tuning_record.write(request, study)
     if code == EXIT_INTERRUPTED:
         print("interrupted; the same command goes on where it was", file=sys.stderr)
         return code
     if _count(study) < request.settings["trials"]:
         return EXIT_FAILED
-    return _conclude(request, study, words)
+    return _conclude(request, study, tuning_record.best(found["trials"]), words, launch)
+
+
+def _is_known(request: Request) -> bool:
+    """Whether the study was made before; looks into no storage where its folder is new."""
+    return request.folder.is_dir() and studies.is_known(storage(request), request.name)
 
 
 def _count(study: Any) -> int:
     return sum(map(studies.finished, study.get_trials(deepcopy=False)))
 
 
-def _work(request: Request, study: Any, words: Sequence[str]) -> int:
+def _work(request: Request, study: Any, words: Sequence[str], launch: Launching) -> int:
     """Workers, again while some of them die but the study moves on."""
     while (before := _count(study)) < request.settings["trials"]:
-        launcher = launching.make(request.settings["launcher"], request.folder / paths.JOBS)
-        finished = live.run(_workers(request, words, request.settings["trials"] - before), launcher)
-        with desk(request, study) as mine:
+        workers = _workers(request, words, request.settings["trials"] - before)
+        with secrets.lent(request.settings["storage"], request.folder):
+            finished = launch(workers)
+        with at_desk(request, study) as mine:
             mine.bury()
-        if any(done.status == "interrupted" for done in finished):
-            return EXIT_INTERRUPTED
-        if launching.tell_failed(finished) and _count(study) == before:
-            return EXIT_FAILED
+        code = launching.told(workers, finished)
+        if code == EXIT_INTERRUPTED or (code == EXIT_FAILED and _count(study) == before):
+            return code
     return EXIT_DONE
 
 
@@ -75,20 +95,22 @@ def _workers(request: Request, words: Sequence[str], left: int) -> list[Job]:
     ]
 
 
-def _conclude(request: Request, study: Any, words: Sequence[str]) -> int:
-    winner = best(study)
-    values = winner.user_attrs[studies.VALUES]
-    print(f"best trial: {winner.number}, {winner.values[0]:.2f} on selection seeds")
+def _conclude(
+    request: Request,
+    study: Any,
+    winner: Mapping[str, Any],
+    words: Sequence[str],
+    launch: Launching,
+) -> int:
+    """Train the winner and the untuned on fresh seeds, compare them, and tell; the exit code."""
+    values = winner["values"]
+    print(f"best trial: {winner['number']}, {winner['objectives'][0]:.2f} on selection seeds")
     for word in tuning.words_of(values):
         print(f"  {word}")
     jobs = _proof_jobs(request, values)
     missing = [job for job in jobs if runs.status(job.folder) != runs.COMPLETE]
-    if missing:
-        launcher = launching.make(request.settings["launcher"], request.folder / paths.JOBS)
-        finished = live.run(missing, launcher)
-        launching.tell_failed(finished)
-        if len(finished) < len(missing) or any(d.status == "interrupted" for d in finished):
-            return EXIT_INTERRUPTED
+    if missing and launching.told(missing, launch(missing)) == EXIT_INTERRUPTED:
+        return EXIT_INTERRUPTED
     complete = [job for job in jobs if runs.status(job.folder) == runs.COMPLETE]
     name = _comparison(request, winner)
     code = _compare(request, name, complete)
@@ -111,11 +133,11 @@ def _fresh(request: Request, values: Mapping[str, Any], seed: int) -> Job:
     return job_of(request.plan(values, seed), request.options)
 
 
-def _comparison(request: Request, winner: Any) -> str:
+def _comparison(request: Request, winner: Mapping[str, Any]) -> str:
     """Names the proof by all that it consists of."""
-    parts = [winner.user_attrs[studies.VALUES], request.settings["winner_seeds"]]
+    parts = [winner["values"], request.settings["winner_seeds"]]
     code = files.canonical_hash([*parts, request.settings["episodes"]])
-    return f"winner-{winner.number}-{code}"
+    return f"winner-{winner['number']}-{code}"
 
 
 def _compare(request: Request, name: str, complete: Sequence[Job]) -> int:

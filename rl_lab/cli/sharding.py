@@ -19,7 +19,7 @@ from rl_lab.cli import launching, live, sweeping, typed
 from rl_lab.cli.concluding import Request
 from rl_lab.cli.launching import Job
 from rl_lab.cli.options import Options
-from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
+from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED, BadInput
 from rl_lab.evaluation import plan, runner
 from rl_lab.evaluation.plan import Failure, Task
 from rl_lab.runs import Progress
@@ -27,7 +27,7 @@ from rl_lab.runs import Progress
 _SHARDS, _FAILURES = "shards", "failures.json"
 _BEAT_EVERY_S = 1.0
 # Those of the command that shares out; a job is given its own.
-_NOT_FOR_JOBS = ("launcher", "shards", "name", "evaluation.workers")
+_NOT_FOR_JOBS = ("launcher", "shards", "shard_workers", "name", "evaluation.workers")
 
 
 def count(data: Mapping[str, Any]) -> int:
@@ -170,17 +170,17 @@ def share_out(
         runner.require_possible(
             request.tasks, request.contestants, request.folder, request.settings
         )
-    for request, code in zip(requests, codes, strict=True):
-        runner.claim(request.folder, code)
     number = min(count(data), max(len(request.tasks) for request in requests))
     folder = paths.evaluation_folder(Path(data["output"]), name)
     undone = {k for request in requests for k in _undone(request, number)}
     left = [_job(k, number, requests, name, words, data, options) for k in sorted(undone)]
+    launcher = launching.make(data["launcher"], folder / paths.JOBS) if left else None
+    for request, code in zip(requests, codes, strict=True):
+        runner.claim(request.folder, code)
     print(f"{number} shards, {number - len(left)} complete already")
-    exit_code = EXIT_DONE
-    if left:
-        launcher = launching.make(data["launcher"], folder / paths.JOBS)
-        exit_code = _code(left, live.run(left, launcher))
+    exit_code = launching.told(left, live.run(left, launcher)) if launcher else EXIT_DONE
+    if exit_code == EXIT_INTERRUPTED:
+        print("interrupted; the same command goes on where it was", file=sys.stderr)
     for request, code in zip(requests, codes, strict=True):
         places = sorted((request.folder / _SHARDS).glob("*-of-*"))
         runner.adopt(request.folder, code, request.tasks, places)
@@ -212,8 +212,7 @@ def _job(
     data: Mapping[str, Any],
     options: Options,
 ) -> Job:
-    given = data["evaluation"]["workers"]
-    workers = 1 if given is None else int(given)
+    workers = typed.positive_int(data["shard_workers"], "shard_workers")
     own = [w for w in words if not w.lstrip("+~").startswith(_NOT_FOR_JOBS)]
     folder = _folder(requests[0], shard, number)
     more = [f"name={name}", f"evaluation.workers={workers}", f"shard={shard}/{number}"]
@@ -226,11 +225,3 @@ def _job(
         steps=sum(_episodes(request.tasks[shard::number]) for request in requests),
         preload=(),
     )
-
-
-def _code(asked: Sequence[Job], finished: Sequence[launching.Finished]) -> int:
-    failed = launching.tell_failed(finished)
-    if len(finished) < len(asked) or any(done.status == "interrupted" for done in finished):
-        print("interrupted; the same command goes on where it was", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    return EXIT_FAILED if failed else EXIT_DONE

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import paths, runs, seeding
-from rl_lab.cli import live
-from rl_lab.cli.launching import Finished, Job, Launcher, tell_failed
+from rl_lab.cli import launching, live
+from rl_lab.cli.launching import Finished, Job, Launcher
 from rl_lab.cli.options import Options
 from rl_lab.cli.planning import Planned, Planner
-from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
+from rl_lab.errors import BadInput
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,19 +117,16 @@ def run(jobs: Sequence[Job], launcher: Launcher) -> tuple[Sequence[Finished], in
     """Run jobs, show them meanwhile, and say how they ended and how fast: the exit code."""
     start = time.monotonic()
     finished = live.run(jobs, launcher)
-    return finished, _told(finished, len(jobs), time.monotonic() - start)
+    print(_summary(jobs, finished, time.monotonic() - start))
+    return finished, launching.told(jobs, finished)
 
 
-def _told(finished: Sequence[Finished], asked: int, seconds: float) -> int:
-    stopped = asked - len(finished) + sum(done.status == "interrupted" for done in finished)
-    left = f"stopped with {stopped} of {asked} runs left; the same command goes on"
+def _summary(jobs: Sequence[Job], finished: Sequence[Finished], seconds: float) -> str:
+    if stopped := launching.left(jobs, finished):
+        return f"stopped with {stopped} of {len(jobs)} runs left; the same command goes on"
     good = sum(done.status != "failed" for done in finished)
     rate = f", {60 * good / seconds:.1f} per minute" if good else ""
-    print(left if stopped else f"{good} of {asked} jobs done{rate}")
-    failed = tell_failed(finished)
-    if stopped:
-        return EXIT_INTERRUPTED
-    return EXIT_FAILED if failed else EXIT_DONE
+    return f"{good} of {len(jobs)} jobs done{rate}"
 
 
 def _with_seed(model: Job, words: Sequence[str], seed: int, options: Options) -> Job:

@@ -9,32 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import files, paths
-from rl_lab.cli import config
+from rl_lab.cli import config, tuning_record
 from rl_lab.cli.tuning import Request
-from rl_lab.cli.tuning_worker import open_study
-from rl_lab.errors import EXIT_DONE, BadInput, Failed
+from rl_lab.errors import EXIT_DONE, BadInput
+from rl_lab.reporting import studies as stored
 from rl_lab.search import studies
 
 
-def best(study: Any) -> Any:
-    """The trial with the highest return; of equal ones the fastest.
+def export(request: Request) -> int:
+    """Write the best trial of `study.json` as a file of tuned settings.
 
     Raises:
+        BadInput: There is no such study, or the file is there already.
         Failed: No trial has a value.
     """
-    found = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
-    if not found:
-        errors = [t.user_attrs.get(studies.ERROR, "") for t in study.get_trials(deepcopy=False)]
-        said = next(filter(None, errors), "all were given up")
-        raise Failed("no trial of the study has a value", "at least one", f"The first: {said}")
-    return max(found, key=lambda t: (t.values[0], *(-v for v in t.values[1:])))
-
-
-def export(request: Request) -> int:
-    """Write the best trial as a file of tuned settings."""
-    study = open_study(request)
-    trial = best(study)
-    plan = request.plan(trial.user_attrs[studies.VALUES], 0).plan
+    study = stored.load(request.folder)
+    studies.require_same(request.name, study, request.facts)
+    trial = _best(study)
+    plan = request.plan(trial["values"], 0).plan
     environment = paths.file_name(plan.environment.id)
     name = f"{plan.agent}-{request.folder.name.removeprefix(f'{plan.agent}-')}"
     folder = Path(str(request.settings["to"]))
@@ -59,13 +51,21 @@ def export(request: Request) -> int:
     words = ["rl-lab", "train", f"env={plan.environment.id}", f"agent={plan.agent}"]
     command = shlex.join([*words, f"tuned={environment}/{name}", "--config-dir", str(folder)])
     head = (
-        f"# @package _global_\n# {plan.agent} on {plan.environment.id}: trial {trial.number} of "
-        f"{len(study.trials)} of {request.name}, {trial.values[0]:.2f} on selection seeds.\n"
+        f"# @package _global_\n# {plan.agent} on {plan.environment.id}: "
+        f"trial {trial['number']} of {len(study['trials'])} of {request.name}, "
+        f"{trial['objectives'][0]:.2f} on selection seeds.\n"
         f"# {command}\n"
     )
     files.write_text(path, head + config.to_yaml(body))
     print(f"wrote {path}\nnext: {command}")
     return EXIT_DONE
+
+
+def _best(study: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The trial that was proved to win; the best one so far where the search is not over."""
+    if study["winner"] is None:
+        return tuning_record.best(study["trials"])
+    return next(t for t in study["trials"] if t["number"] == study["winner"]["trial"])
 
 
 # Of the checks, which are the search's and not the recipe's.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl_lab import files, paths
 from rl_lab.cli.tuning import FRESH_SEED, Request
+from rl_lab.errors import Failed
 from rl_lab.reporting.studies import FORMAT_VERSION
 from rl_lab.search import studies
 
@@ -18,11 +19,11 @@ class Won:
     """The best trial and its proof.
 
     Attributes:
-        trial: The trial, as Optuna has it.
+        trial: The trial, as `study.json` has it.
         evaluation: Folder of the comparison with the untuned training, from the study's.
     """
 
-    trial: Any
+    trial: Mapping[str, Any]
     evaluation: str
 
 
@@ -31,8 +32,8 @@ def write(
     study: Any,
     won: Won | None = None,
     latencies_us: Mapping[int, float] | None = None,
-) -> None:
-    """Write `study.json`.
+) -> dict[str, Any]:
+    """Write `study.json`; returns what it holds.
 
     Args:
         request: What was searched.
@@ -55,12 +56,29 @@ def write(
         "winner": None if won is None else _winner(request, won),
     }
     files.write_json(request.folder / paths.STUDY, data)
+    return data
+
+
+def best(trials: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The trial with the highest return; of equal ones the fastest.
+
+    Args:
+        trials: As `study.json` has them.
+
+    Raises:
+        Failed: No trial has a value.
+    """
+    found = [trial for trial in trials if trial["state"] == "complete"]
+    if not found:
+        said = next(filter(None, (trial["error"] for trial in trials)), "all were given up")
+        raise Failed("no trial of the study has a value", "at least one", f"The first: {said}")
+    return max(found, key=lambda t: (t["objectives"][0], *(-v for v in t["objectives"][1:])))
 
 
 def _winner(request: Request, won: Won) -> dict[str, Any]:
-    values = won.trial.user_attrs[studies.VALUES]
+    values = won.trial["values"]
     return {
-        "trial": won.trial.number,
+        "trial": won.trial["number"],
         "values": values,
         "seeds": [FRESH_SEED, FRESH_SEED + request.settings["winner_seeds"] - 1],
         "recipe_hashes": {

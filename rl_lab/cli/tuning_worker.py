@@ -20,34 +20,64 @@ from rl_lab.cli.tuning import Request
 from rl_lab.errors import EXIT_DONE, EXIT_HELD, EXIT_INTERRUPTED, Failed, LabError
 from rl_lab.frozen_policy import load_policy
 from rl_lab.runs import Progress
-from rl_lab.search import secrets, studies, trials
-from rl_lab.search.studies import Desk
+from rl_lab.search import secrets, storages, studies, trials
+from rl_lab.search.desk import Desk
 from rl_lab.training import selecting
 
 _WORKERS = "workers"
 
 
-def open_study(request: Request, worker: int = 0) -> Any:
+def open_study(request: Request) -> Any:
     """The study of a search, made where it is new.
 
     Raises:
         BadInput: It cannot be opened, or is another one.
     """
-    settings = request.settings
-    latency = len(settings["objectives"]) > 1
-    seed = int(seeding.generator(settings["seed"], "sampler", worker).integers(2**31))
+    sampler, pruner = _parts(request)
     return studies.open_study(
-        studies.storage(secrets.whole(settings["storage"], request.folder), request.folder),
+        storage(request),
         request.name,
         request.folder,
         request.directions,
         request.facts,
-        studies.sampler(settings["sampler"], seed),
-        studies.pruner("none" if latency else settings["pruner"]),
+        sampler,
+        pruner,
     )
 
 
-def desk(request: Request, study: Any) -> Desk:
+def require_usable(request: Request) -> None:
+    """Refuse what no study could be opened with, before anything is made.
+
+    Raises:
+        BadInput: The storage cannot be used, or a sampler or pruner is unknown.
+    """
+    _parts(request)
+    storages.require_usable(request.settings["storage"])
+
+
+def _parts(request: Request) -> tuple[Any, Any]:
+    """Sampler and pruner."""
+    settings = request.settings
+    latency = len(settings["objectives"]) > 1
+    worker = int(settings["worker"] or 0)
+    seed = int(seeding.generator(settings["seed"], "sampler", worker).integers(2**31))
+    sampler = studies.sampler(settings["sampler"], seed)
+    return sampler, studies.pruner("none" if latency else settings["pruner"])
+
+
+def storage(request: Request) -> Any:
+    """Where the study is kept.
+
+    Raises:
+        BadInput: It cannot be used.
+    """
+    url = request.settings["storage"]
+    if request.settings["worker"] is not None:
+        url = secrets.borrowed(url, request.folder)
+    return storages.storage(url, request.folder)
+
+
+def at_desk(request: Request, study: Any) -> Desk:
     """Access to the study's trials."""
     return Desk(study, request.folder / _WORKERS)
 
@@ -61,9 +91,9 @@ def work(request: Request) -> int:
     """Take trials until the asked number is finished or in other hands; the exit code."""
     stopping = _Stop()
     worker = int(request.settings["worker"])
-    study = open_study(request, worker)
+    study = open_study(request)
     start = time.monotonic()
-    with desk(request, study) as mine:
+    with at_desk(request, study) as mine:
         while not stopping():
             trial = mine.take(request.settings["trials"])
             if trial is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rl_lab import files
@@ -33,8 +34,12 @@ def shown(words: Iterable[str], url: str | None) -> list[str]:
     return [storage if word.lstrip("+").startswith("storage=") else word for word in words]
 
 
-def keep(url: str | None, folder: Path) -> None:
-    """Write an address with a password where workers find it, for its owner alone to read.
+@contextlib.contextmanager
+def lent(url: str | None, folder: Path) -> Iterator[None]:
+    """Keep an address with a password where workers find it, for its owner alone to read.
+
+    It is gone at the end; so is one that a killed command has left, also where there is nothing to
+    lend now.
 
     Args:
         url: The address, with or without one.
@@ -43,13 +48,19 @@ def keep(url: str | None, folder: Path) -> None:
     Raises:
         Failed: The folder cannot be written to.
     """
-    if url is None or url == without_password(url):
-        return
-    files.write_bytes(folder / _NAME, url.encode(), mode=0o600)
+    path = folder / _NAME
+    try:
+        if url is None or url == without_password(url):
+            path.unlink(missing_ok=True)
+        else:
+            files.write_bytes(path, url.encode(), mode=0o600)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
-def whole(url: str | None, folder: Path) -> str | None:
-    """The address with the password that was kept for it, if one was."""
+def borrowed(url: str | None, folder: Path) -> str | None:
+    """A worker's address, with the password that is lent for it, if one is."""
     try:
         kept = (folder / _NAME).read_text(encoding="utf-8")
     except OSError:

@@ -115,6 +115,7 @@ class RunPlan:
         agent: The agent's short name.
         settings: Where its hyperparameters come from.
         training: Budget and preprocessing.
+        selection_step_limit: Of a selection episode in an environment without a limit of its own.
         seed: The training seed.
         recipe_hash: Names the recipe.
         config: The resolved configuration as plain data.
@@ -137,6 +138,7 @@ class RunPlan:
     agent: str
     settings: str
     training: Training
+    selection_step_limit: int
     seed: int
     recipe_hash: str
     config: Mapping[str, Any]

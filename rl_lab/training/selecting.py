@@ -15,8 +15,6 @@ from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.tracking import tags
 from rl_lab.training.plan import RunPlan
 
-_STEP_LIMIT = 100_000  # of an episode in an environment without a limit of its own
-
 
 def mean_return(plan: RunPlan, policy: FrozenPolicy) -> tuple[float, float]:
     """Mean return and mean length of a policy's episodes on a run's selection seeds."""
@@ -28,7 +26,8 @@ def mean_return(plan: RunPlan, policy: FrozenPolicy) -> tuple[float, float]:
 def _episode(plan: RunPlan, policy: FrozenPolicy, seed: int) -> tuple[float, int]:
     env = CheckedEnv(plan.make_env())
     try:
-        episode = episodes.run_episode(env, policy, seed, episodes.step_limit(env, _STEP_LIMIT))
+        limit = episodes.step_limit(env, plan.selection_step_limit)
+        episode = episodes.run_episode(env, policy, seed, limit)
     finally:
         env.close()
     return episode.episode_return, episode.length

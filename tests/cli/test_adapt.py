@@ -267,6 +267,7 @@ def test_a_damaged_snapshot_costs_its_seed_not_the_evaluation(
         ("adapt run={run} scratch=maybe", "scratch=maybe"),
         ("adapt run={run} replay_buffer=half", "replay_buffer=half"),
         ("adapt run={run} stps=3", "Did you mean 'steps'?"),
+        ("adapt runs={run} launcher=slrm", "Did you mean 'slurm'?"),
         ("evaluate runs={run} adaptations=nowhere", "nowhere does not exist"),
         ("evaluate runs={run} adaptations=outputs/train", "holds no adaptations"),
     ],
@@ -275,6 +276,15 @@ def test_bad_input_is_one_line(
     words: str, said: str, lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert said in complaint(words.format(run=run_of(lab, "ppo")), capsys)
+
+
+def test_without_a_launcher_no_adaptation_is_begun(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    words = "adapt runs=outputs/train shift=weaker_push delta=0.5 output=new launcher=slurm"
+    assert "this machine has no sbatch" in complaint(words, capsys)
+    assert not (lab / "new").exists()
 
 
 def test_adaptations_of_another_recipe_are_refused(

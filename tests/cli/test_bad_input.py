@@ -55,6 +55,7 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str], code: int = 2) -> 
         ("train agent.n_steps=true debug=smoke", "agent.n_steps=True (expected a whole number)"),
         ("train logger.tensorboard=maybe", "true or false"),
         ("train training.selection_episodes=2000", "at most 1000"),
+        ("train training.selection_step_limit=0", "training.selection_step_limit=0"),
         ("train output=", "output= is empty"),
         ("train agent=null", "does not compose"),
         ("train =3", "rl-lab"),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from rl_lab import cli
+from rl_lab import cli, records
 from rl_lab.cli import sharding
+from rl_lab.cli.launching import Job
 from rl_lab.cli.verbs import evaluate
 from rl_lab.errors import BadInput
 
 POLICY = Path(__file__).parents[1] / "golden" / "frozen_policy_v1_cartpole"
+NAME = json.loads((POLICY / "policy.json").read_text())["agent"]
 WORDS = [
     *("evaluate", f"policies=['{POLICY}']", "evaluation=quick", "shift=longer_pole"),
     *("evaluation.episodes=12", "evaluation.speed.calls=0", "evaluation.clips=0"),
@@ -61,6 +64,59 @@ def test_a_shard_that_fails_costs_the_rest_nothing(
     blocker.unlink()
     assert cli.main(words) == 0
     assert "2 shards, 1 complete already" in capsys.readouterr().out
+
+
+def test_a_damaged_policy_costs_its_own_episodes_in_every_shard(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    folders = [here / "policies" / name for name in ("whole", "cut", "changed")]
+    for seed, folder in enumerate(folders):
+        shutil.copytree(POLICY, folder)
+        card = json.loads((folder / "policy.json").read_text())
+        card.pop("card_sha256", None)
+        (folder / "policy.json").write_text(json.dumps({**card, "training_seed": seed}))
+    graph = (POLICY / "policy.onnx").read_bytes()
+    (folders[1] / "policy.onnx").write_bytes(graph[: len(graph) // 2])
+    (folders[2] / "policy.json").write_text("{}")
+    given = ",".join(f"'{folder}'" for folder in folders)
+    words = [*WORDS, f"policies=[{given}]", "name=x", "launcher.jobs=2"]
+    # The one that cannot even be looked at is named by its folder.
+    expected = [(str(folders[2]), -1), (NAME, 1)]
+    for shards in ("shards=2", "shards=2", "shards=null"):
+        assert cli.main([*words, shards]) == 1
+        told = capsys.readouterr()
+        scores = json.loads((here / "outputs/evaluate/x/scores.json").read_text())
+        failures = {(f["contestant"], f["training_seed"]): f["message"] for f in scores["failures"]}
+        assert sorted(failures) == sorted(expected)
+        assert "this is not the file its card was written for" in failures[NAME, 1]
+        assert f"{NAME} seed 1: " in told.err + told.out
+        rows = records.read(here / "outputs/evaluate/x/episodes.csv")
+        assert {row.training_seed for row in rows} == {0}
+    (folders[1] / "policy.onnx").write_bytes(graph)
+    assert cli.main([*words, "shards=2"]) == 1
+    scores = json.loads((here / "outputs/evaluate/x/scores.json").read_text())
+    assert [f["contestant"] for f in scores["failures"]] == [str(folders[2])]
+    rows = records.read(here / "outputs/evaluate/x/episodes.csv")
+    assert {row.training_seed for row in rows} == {0, 1}
+
+
+def test_no_launcher_no_folder(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert cli.main([*WORDS, "name=x", "shards=2", "launcher=slurm"]) == 2
+    assert "this machine has no sbatch" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+def test_a_shard_has_as_many_processes_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Job] = []
+    monkeypatch.setattr(sharding.live, "run", lambda jobs, _: asked.extend(jobs) or [])
+    assert cli.main([*WORDS, "name=x", "shards=2", "evaluation.workers=1"]) == 75
+    assert cli.main([*WORDS, "name=x", "shards=2", "shard_workers=3"]) == 75
+    assert [job.threads for job in asked] == [1, 1, 3, 3]
+    told = [[w for w in job.words if "workers" in w] for job in asked]
+    assert told == [["evaluation.workers=1"]] * 2 + [["evaluation.workers=3"]] * 2
 
 
 def test_shards_leave_another_evaluation_alone(
@@ -129,6 +185,7 @@ def test_another_measurement_of_adaptations_is_refused_before_the_first_job(
     ("words", "said"),
     [
         ("shards=0", "shards=0"),
+        ("shards=2 shard_workers=0", "shard_workers=0"),
         ("launcher=ray", "launcher=ray without shards="),
         ("launcher=slrm shards=2", "Did you mean 'slurm'"),
         ("shard=2/2", "K from 0 to N - 1"),

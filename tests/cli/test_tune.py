@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import sys
 from pathlib import Path
 
 import gymnasium
@@ -52,13 +54,56 @@ def complaint(words: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("tune launcher=slrm", "Did you mean 'slurm'?"),
         ("tune study=../x", "study=../x"),
         ("tune storage=nonsense", "cannot be used"),
+        ("tune storage=postgresql+psycopg://me:secret@127.0.0.1:1/x", "me@127.0.0.1:1/x cannot be"),
+        ("tune to=x", "holds no study"),
     ],
 )
 def test_one_line_and_nothing_done(
     words: str, said: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
 ) -> None:
-    assert said in complaint(words, capsys)
-    assert not list(empty_folder.rglob("run.json"))
+    line = complaint(words, capsys)
+    assert said in line
+    assert "secret" not in line
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_a_launcher_that_is_not_there_is_refused_before_the_study_is_made(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, empty_folder: Path
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert "this machine has no sbatch" in complaint("tune launcher=slurm", capsys)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert 'pip install "rl-lab[ray]"' in complaint("tune launcher=ray", capsys)
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_a_database_of_something_else_is_left_as_it_is(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    with sqlite3.connect("theirs.db") as theirs:
+        theirs.execute("create table patients (name text)")
+    before = Path("theirs.db").read_bytes()
+    line = complaint("tune storage=sqlite:///theirs.db", capsys)
+    assert "sqlite:///theirs.db holds tables of something else: patients" in line
+    assert Path("theirs.db").read_bytes() == before
+    assert [path.name for path in empty_folder.iterdir()] == ["theirs.db"]
+
+
+def test_another_space_than_the_studys_is_refused_and_loses_nothing(
+    capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    space = empty_folder / "mine" / "search" / "a2c.yaml"
+    space.parent.mkdir(parents=True)
+    space.write_text("space:\n  agent.gamma: {low: 0.9, high: 0.99}\n")
+    words = "tune env=CartPole-v1 agent=a2c tuned=none study=x trials=1 --config-dir mine"
+    options = Options(config_dir=empty_folder / "mine")
+    study = tuning_worker.open_study(tuning.request(words.split()[1:-2], options))
+    study.tell(study.ask(), 1.0)
+    space.write_text("space:\n  agent.gamma: {low: 0.8, high: 0.99}\n")
+    line = complaint(words, capsys)
+    assert "was made with another search space: it differs in agent.gamma" in line
+    assert "Choose another study=NAME." in line
+    assert [trial.value for trial in study.get_trials()] == [1.0]
 
 
 def test_a_range_that_the_agent_refuses_is_named(
@@ -69,6 +114,8 @@ def test_a_range_that_the_agent_refuses_is_named(
     (folder / "ppo.yaml").write_text("space:\n  agent.batch_size: {low: -4, high: 8}\n")
     line = complaint("tune agent=ppo --config-dir mine", capsys)
     assert "agent.batch_size=-4 is refused" in line
+    assert "Change agent.batch_size's range." in line
+    assert [path.name for path in empty_folder.iterdir()] == ["mine"], "no study was made"
     (folder / "ppo.yaml").write_text("space:\n  agent.batchsize: {low: 4, high: 8}\n")
     line = complaint("tune agent=ppo --config-dir mine", capsys)
     assert "Did you mean 'agent.batch_size'?" in line

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from real_parts import ended, held, start, wait_until
 
 pytest.importorskip("optuna", reason="needs the extra `tune`")
 pytest.importorskip("psycopg", reason="needs the extra `tune`")
+from studying import three_at_once
+
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
 PORT, SECRET = 6_432, "not-to-be-seen"
 TRIALS = 6
@@ -117,26 +118,25 @@ def workers(search: int) -> dict[int, str]:
 
 
 def test_three_workers_on_a_new_database_at_once(server: str, tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from test_studies import opened, studies\n"
-        "study = opened(Path(sys.argv[1]), sys.argv[2])\n"
-        "with studies.Desk(study, Path(sys.argv[1]) / 'w') as desk:\n"
-        "    while (trial := desk.take(12)) is not None:\n"
-        "        study.tell(trial, trial.suggest_float('x', 0.0, 1.0))\n"
-    )
     url = database(server, "fresh")
-    together = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path), url],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "search")},
-        )
-        for _ in range(3)
-    ]
-    assert [worker.wait(120) for worker in together] == [0, 0, 0]
+    assert three_at_once(tmp_path, url) == [0, 0, 0]
     import psycopg
 
     with psycopg.connect(url.replace("+psycopg", "")) as there:
         found = there.execute("select state, count(*) from trials group by state").fetchall()
     assert dict(found)["COMPLETE"] == 12
+
+
+def test_a_database_of_something_else_is_left_as_it_is(server: str, tmp_path: Path) -> None:
+    import psycopg
+
+    url = database(server, "theirs")
+    with psycopg.connect(url.replace("+psycopg", "")) as there:
+        there.execute("create table patients (name text)")
+    words = f"tune env=CartPole-v1 agent=a2c trials=1 storage={url}"
+    _, err = ended(start(words, tmp_path), 2)
+    assert "holds tables of something else: patients" in err
+    assert SECRET not in err
+    with psycopg.connect(url.replace("+psycopg", "")) as there:
+        rows = there.execute("select tablename from pg_tables where schemaname = 'public'")
+        assert rows.fetchall() == [("patients",)]

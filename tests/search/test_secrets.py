@@ -41,17 +41,33 @@ def test_words_are_shown_without_it() -> None:
     assert secrets.shown(["env=x"], None) == ["env=x"]
 
 
-def test_what_was_kept_is_for_the_owner_and_for_the_same_address(tmp_path: Path) -> None:
-    secrets.keep(URL, tmp_path / "study")
-    (path,) = (tmp_path / "study").iterdir()
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert secrets.whole(SHOWN, tmp_path / "study") == URL
-    assert secrets.whole(SHOWN + "2", tmp_path / "study") == SHOWN + "2"
-    assert secrets.whole(SHOWN, tmp_path) == SHOWN
-    assert secrets.whole(None, tmp_path / "study") is None
-    secrets.keep(SHOWN, tmp_path)
-    secrets.keep(None, tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["study"]
+def test_what_is_lent_is_for_the_owner_and_for_the_same_address(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    with secrets.lent(URL, study):
+        (path,) = study.iterdir()
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert secrets.borrowed(SHOWN, study) == URL
+        assert secrets.borrowed(SHOWN + "2", study) == SHOWN + "2"
+        assert secrets.borrowed(SHOWN, tmp_path) == SHOWN
+        assert secrets.borrowed(None, study) is None
+    assert list(study.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", [URL, SHOWN, None])
+def test_nothing_stays_whatever_ends_the_search(tmp_path: Path, url: str | None) -> None:
+    with pytest.raises(KeyboardInterrupt), secrets.lent(url, tmp_path):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_later_address_goes_before_what_a_killed_search_has_left(tmp_path: Path) -> None:
+    (tmp_path / "storage.url").write_text(URL)
+    with secrets.lent(SHOWN, tmp_path):  # perhaps ~/.pgpass has the password by now
+        assert secrets.borrowed(SHOWN, tmp_path) == SHOWN
+    (tmp_path / "storage.url").write_text(URL)
+    newer = URL.replace("secret", "newer")
+    with secrets.lent(newer, tmp_path):
+        assert secrets.borrowed(SHOWN, tmp_path) == newer
 
 
 def test_no_print_has_it(

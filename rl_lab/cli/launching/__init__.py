@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl_lab.cli.launching.jobs import Finished, Job, Launcher, tell_failed
+from rl_lab.cli.launching.jobs import Finished, Job, Launcher, left, told
 from rl_lab.cli.launching.making import make
 
-__all__ = ["Finished", "Job", "Launcher", "make", "tell_failed"]
+__all__ = ["Finished", "Job", "Launcher", "left", "make", "told"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED
+from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 
 # Ask a job to stop. A cluster sends the last two before a time limit, to every process of a job.
 STOPPING = tuple(
@@ -86,6 +86,19 @@ def tell_failed(finished: Iterable[Finished]) -> list[Finished]:
     for done in failed:
         print(f"failed: {done.job.name}: {done.reason()} (log: {done.job.log})", file=sys.stderr)
     return failed
+
+
+def left(jobs: Sequence[Job], finished: Sequence[Finished]) -> int:
+    """How many jobs were stopped on their way, those that never began included."""
+    return len(jobs) - len(finished) + sum(done.status == "interrupted" for done in finished)
+
+
+def told(jobs: Sequence[Job], finished: Sequence[Finished]) -> int:
+    """Say which jobs failed; the exit code of the command that asked for these jobs."""
+    failed = tell_failed(finished)
+    if left(jobs, finished):
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED if failed else EXIT_DONE
 
 
 class Launcher(Protocol):

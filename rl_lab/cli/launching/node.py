@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from rl_lab.errors import EXIT_DONE
+from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED
 
 
 class Process:
@@ -49,4 +49,6 @@ class Process:
     @property
     def left_something(self) -> bool:
         """Whether it was stopped before all its jobs had ended."""
-        return self.asked_to_stop and self._process.returncode != EXIT_DONE
+        code = self._process.returncode
+        # A cluster's signal goes to every process of a job: it may have stopped this one alone.
+        return code == EXIT_INTERRUPTED or (self.asked_to_stop and code != EXIT_DONE)

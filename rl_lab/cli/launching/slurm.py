@@ -30,8 +30,9 @@ class Slurm:
         folder: Of submitit's files; every node must see it.
         block: Jobs per array element, one after the other.
         jobs: Elements that run at once; None leaves it to the cluster.
-        time_min: Limit of one element in minutes; jobs are asked to stop before it, and go on
-            in the queue again.
+        time_min: Limit of one element in minutes.
+        notice_s: Seconds before that limit at which jobs are asked to stop; they go on in the queue
+            again. SLURM may ask up to a minute earlier.
         restarts: How often an element may go back into the queue.
         setup: Shell lines before the jobs, such as `module load`.
         options: Further options of sbatch: `{partition: gpu, account: mine}`.
@@ -46,6 +47,7 @@ class Slurm:
         block: int,
         jobs: int | None,
         time_min: int,
+        notice_s: int,
         restarts: int,
         setup: Sequence[str],
         options: Mapping[str, Any],
@@ -54,6 +56,13 @@ class Slurm:
         self._size = typed.positive_int(block, "launcher.block")
         self._at_once = None if jobs is None else typed.positive_int(jobs, "launcher.jobs")
         self._time_min = typed.positive_int(time_min, "launcher.time_min")
+        self._notice_s = typed.positive_int(notice_s, "launcher.notice_s")
+        if self._notice_s >= 60 * self._time_min:
+            raise BadInput(
+                f"launcher.notice_s={notice_s} with launcher.time_min={time_min}",
+                "a notice that is shorter than the time limit",
+                "Raise launcher.time_min, or lower launcher.notice_s.",
+            )
         self._restarts = typed.value(restarts, int, "launcher.restarts")
         self._setup = typed.value(list(setup), tuple[str, ...], "launcher.setup")
         self._options = dict(typed.value(options, Mapping[str, Any], "launcher.options"))
@@ -94,6 +103,7 @@ class Slurm:
         settings: dict[str, Any] = {
             "job_name": "rl-lab",
             "time": self._time_min,
+            "signal_delay_s": self._notice_s,
             "cpus_per_task": threads,
             "ntasks_per_node": 1,
             "setup": list(self._setup),

@@ -13,14 +13,15 @@ interruption.
   suite=true                 policies of three environments or more, each by itself and on one scale
   evaluation=quick           a first look in seconds (default: standard)
   evaluation.episodes=50     episodes per policy
-  evaluation.workers=2       processes (default: one per core)
+  evaluation.workers=2       processes here (default: one per core)
   shift=none                 no robustness; shift=NAME or shift=[A,B] for other shifts than both
                              sides of the environment's headline: any/observation_noise, ...
   grid=[A,B]                 two shifts at once, every pair of magnitudes
   schedule=step              the shifts also while time goes on: step, ramp, cycle, random_walk;
                              schedule.start=100; schedule.clock=episodes: from one to the next
   adaptations=FOLDER         also what rl-lab adapt made of these runs
-  shards=8 launcher=slurm    episodes as jobs of a launcher: local, slurm, ray
+  shards=8 launcher=slurm    episodes as jobs of a launcher: local, slurm, ray; shard_workers=2
+                             processes in each (default: one)
   imports=[PACKAGE]          packages that register the environment
   name=NAME output=FOLDER    the results go to OUTPUT/evaluate/NAME
 """

@@ -1,0 +1,127 @@
+"""Where studies are kept: a journal file, or a database by its address."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages._rdb import models
+from optuna.storages.journal import JournalFileBackend
+
+from rl_lab.errors import BadInput
+from rl_lab.search.secrets import without_password
+
+# Of every database that Optuna has made its own.
+_OPTUNAS = {"studies", "trials", "version_info"}
+_VERSION_COLUMNS = {"schema_version", "library_version"}
+
+
+def storage(url: str | None, folder: Path) -> Any:
+    """Where the study is kept.
+
+    Args:
+        url: `sqlite:///FILE`, `postgresql+psycopg://...`; None is a journal file.
+        folder: Of the journal file, and of the lock under which tables are made.
+
+    Raises:
+        BadInput: As `require_usable`.
+    """
+    require_usable(url)
+    with _explained(url or str(folder)):
+        if url is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            backend = JournalFileBackend(str(folder / "study.journal"))
+            return optuna.storages.JournalStorage(backend)
+        # Two that make the tables at the same moment would collide; the folder is shared.
+        with waiting(folder / LOCK):
+            return optuna.storages.RDBStorage(url)
+
+
+@contextlib.contextmanager
+def _explained(place: str) -> Iterator[None]:
+    """Whatever Optuna and the drivers raise as one line, without a password."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"storage {without_password(place)} cannot be used: {_first(error, place)}",
+            "a database that answers and is Optuna's, or none for a journal file",
+            "Look at storage=URL: sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.",
+        ) from error
+
+
+def require_usable(url: str | None) -> None:
+    """Refuse a database that cannot hold studies, in which Optuna would make tables unasked.
+
+    Raises:
+        BadInput: It cannot be reached, lacks a driver, or holds tables of something else; nothing
+            was changed in it.
+    """
+    if url is None:
+        return
+    with _explained(url):
+        found = _tables(url)
+    if not _are_optunas(found):
+        some = ", ".join(sorted(found)[:5]) + (", ..." if len(found) > 5 else "")
+        raise BadInput(
+            f"storage {without_password(url)} holds tables of something else: {some}",
+            "an empty database, or one of Optuna's",
+            "Make a database for the search, or leave storage= out for a journal file.",
+        )
+
+
+def _tables(url: str) -> dict[str, set[str]]:
+    """The names of a database's tables, each with those of its columns."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(url)
+    try:
+        inspector = sqlalchemy.inspect(engine)
+        names = inspector.get_table_names()
+        return {n: {column["name"] for column in inspector.get_columns(n)} for n in names}
+    finally:
+        engine.dispose()
+
+
+def _are_optunas(found: Mapping[str, set[str]]) -> bool:
+    """Whether tables, with their columns, are Optuna's: all of a finished set, or some of today's.
+
+    Another worker may be making them at this moment.
+    """
+    tables = models.BaseModel.metadata.tables
+    if set(found) >= _OPTUNAS:
+        return found["version_info"] >= _VERSION_COLUMNS
+    return all(
+        n in tables and columns == {*tables[n].columns.keys()} for n, columns in found.items()
+    )
+
+
+def _first(error: Exception, url: str) -> str:
+    text = " ".join(str(error).split()).split(" (Background on")[0].split(" [SQL:")[0]
+    # Some releases of SQLAlchemy quote an address that they cannot read.
+    text = text.replace(url, without_password(url))
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+LOCK = "storage.lock"
+
+
+@contextlib.contextmanager
+def waiting(path: Path) -> Iterator[None]:
+    """Hold a file that others wait for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        with contextlib.suppress(ImportError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from rl_lab import cli, files
-from rl_lab.errors import BadInput
+from rl_lab.errors import BadInput, Failed
 from rl_lab.reporting import studies, study_page
 
 GOLDEN = Path(__file__).parent / "golden" / "study_v1"
@@ -31,6 +32,22 @@ def test_the_golden_study_is_read_and_shown(tmp_path: Path) -> None:
     assert '<bdi class="name">a2c</bdi> on <bdi class="name">CartPole-v1</bdi>' in page
     assert "evaluate/winner-0-44444444/report.html" in page
     assert page.count('class="plot"') == 3
+
+
+@pytest.mark.parametrize("objectives", [[9.25], [9.25, 4.5]], ids=["reward", "reward and latency"])
+def test_equal_trials_have_a_page_that_says_so(objectives: list[float]) -> None:
+    golden = json.loads((GOLDEN / "study.json").read_text())
+    model = next(t for t in golden["trials"] if t["state"] == "complete")
+    trials = [{**model, "number": k, "objectives": objectives} for k in range(3)]
+    page = study_page.render({**golden, "trials": trials, "importance": None, "winner": None})
+    assert "all 3 trials with a value have the same return" in page
+    assert page.count('class="plot"') == len(objectives)
+    drawn = " ".join(re.findall(r'\b(?:x|y|d|cx|cy|x1|y1|points)="[^"]*"', page))
+    assert drawn
+    assert "nan" not in drawn.lower()
+    assert "inf" not in drawn.lower()
+    if len(objectives) > 1:
+        assert "3 of 3 trials are on the front" in page
 
 
 def test_the_page_is_made_again_by_report(
@@ -116,10 +133,39 @@ def test_a_study_is_written_as_the_golden_one_is(tmp_path: Path) -> None:
         ),
         plan=lambda values, seed: SimpleNamespace(plan=SimpleNamespace(recipe_hash=next(recipes))),
     )
-    won = tuning_record.Won(study.trials[0], golden["winner"]["evaluation"])
+    won = tuning_record.Won(first, golden["winner"]["evaluation"])
     tuning_record.write(request, study, won, {0: first["objectives"][1]})
     written = files.read_json(tmp_path / "study.json")
     assert list(written) == list(golden)
     assert written["winner"] == golden["winner"]
     # Trials with two objectives have no checks; else it is the golden one's first.
     assert written["trials"] == [{**first, "checks": []}]
+    assert tuning_record.best(golden["trials"])["number"] == golden["winner"]["trial"]
+
+
+@pytest.mark.parametrize(("last", "known"), [(1.0, False), (2.0, True)])
+def test_what_mattered_is_not_known_where_nothing_varies(last: float, known: bool) -> None:
+    optuna = pytest.importorskip("optuna", reason="needs the extra `tune`")
+    from rl_lab.cli import tuning_record
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for value in (1.0, 1.0, last):
+        trial = study.ask()
+        trial.suggest_float("x", 0.0, 1.0)
+        study.tell(trial, value)
+    assert (tuning_record._importance(study) is not None) is known
+
+
+def test_the_best_is_the_fastest_of_equal_ones() -> None:
+    pytest.importorskip("optuna", reason="needs the extra `tune`")
+    from rl_lab.cli import tuning_record
+
+    objectives = [[3.0, 5.0], [4.0, 7.0], [4.0, 6.0], None]
+    states = ["complete"] * 3 + ["fail"]
+    trials = [
+        {"number": k, "state": states[k], "objectives": o, "error": "it burned"}
+        for k, o in enumerate(objectives)
+    ]
+    assert tuning_record.best(trials)["number"] == 2
+    with pytest.raises(Failed, match="no trial of the study has a value.*it burned"):
+        tuning_record.best(trials[3:])

@@ -110,9 +110,12 @@ def _trial(trial: Any, latency_us: float | None) -> dict[str, Any]:
 
 
 def _importance(study: Any) -> dict[str, float] | None:
-    """Shares of the return's variation by parameter; None where trials are too few."""
+    """Shares of the return's variation by parameter; None without variation, or for few trials."""
     import optuna
 
+    trials = study.get_trials(deepcopy=False)
+    if len({trial.values[0] for trial in trials if trial.state.name == "COMPLETE"}) < 2:
+        return None
     target = (lambda t: t.values[0]) if len(study.directions) > 1 else None
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     try:

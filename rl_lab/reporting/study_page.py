@@ -45,6 +45,7 @@ def render(study: Data) -> str:
         "winner": _winner(winner) if winner else None,
         "report": f"{winner['evaluation']}/{paths.REPORT}" if winner else None,
         "figures": [f for f in (_history(trials), _importance(study), _front(trials)) if f],
+        "no_importance": "" if study.get("importance") else _no_importance(trials),
         "trials": _trials(trials),
         "failures": [(t["number"], str(t["error"])) for t in trials if t["error"]],
     }
@@ -184,6 +185,16 @@ def _importance(study: Data) -> Figure | None:
         " explains (PED-ANOVA)."
     )
     return Figure("Importance", how, "aside", [Panel("", drawing)])
+
+
+def _no_importance(trials: Sequence[Data]) -> str:
+    """Why it is not known what mattered."""
+    returns = [t["objectives"][0] for t in _valued(trials)]
+    if len(returns) < 2:
+        return "fewer than two trials have a value"
+    if len(set(returns)) == 1:
+        return f"all {len(returns)} trials with a value have the same return"
+    return "too few trials have a value"
 
 
 def _front(trials: Sequence[Data]) -> Figure | None:

@@ -167,5 +167,5 @@ def test_the_best_is_the_fastest_of_equal_ones() -> None:
         for k, o in enumerate(objectives)
     ]
     assert tuning_record.best(trials)["number"] == 2
-    with pytest.raises(Failed, match="no trial of the study has a value.*it burned"):
+    with pytest.raises(Failed, match=r"no trial of the study has a value.*it burned"):
         tuning_record.best(trials[3:])

@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
     )
 
 
-def whole_evaluation(tasks: list[plan.Task], engine: workers.Engine, count: int) -> float:
+def whole_evaluation(tasks: Sequence[plan.Task], engine: workers.Engine, count: int) -> float:
     """Steps per second of `count` worker processes, from the first finished episode on."""
     seen: list[tuple[float, int]] = []
     workers.run_tasks(tasks, engine, count, lambda r: seen.append((time.perf_counter(), r.length)))

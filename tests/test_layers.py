@@ -45,7 +45,7 @@ ALLOWED_OUTSIDE = {
 # Torch where weights live; onnx where graphs are checked and their operations counted.
 ALSO = {
     "training": {"torch"},
-    "search": {"optuna"},
+    "search": {"optuna", "sqlalchemy"},
     "freezing": {"torch", "onnx"},
     "evaluation": {"onnx"},
     "frozen_policy": {"onnx"},

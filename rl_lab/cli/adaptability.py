@@ -13,9 +13,10 @@ from rl_lab.comparison import adaptability, drifting
 from rl_lab.comparison.drift_measures import Setup
 from rl_lab.comparison.snapshots import Facts
 from rl_lab.drift_records import DriftRecord
-from rl_lab.evaluation import adaptations, plan, runner
+from rl_lab.evaluation import adaptations, runner
 from rl_lab.evaluation import drifting as living
 from rl_lab.evaluation.adaptations import Adapted
+from rl_lab.evaluation.fingerprint import fingerprint
 from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.workers import Engine
 from rl_lab.records import EpisodeRecord
@@ -116,9 +117,9 @@ def _setups(planned: Worlds, horizon: int, termination: str | None) -> tuple[Set
 
 def _drift_tasks(
     contestants: Sequence[Entrant], planned: Worlds, seeds: Sequence[int]
-) -> list[Task]:
+) -> Sequence[Task]:
     if not planned.scheduled:
-        return []
+        return ()
     return living.tasks(contestants, planned.scheduled, seeds)
 
 
@@ -135,7 +136,7 @@ def prepare(
             move so.
     """
     if asked.snapshots:
-        code = plan.fingerprint(asked.tasks, asked.snapshots, settings.step_limit)
+        code = fingerprint(asked.tasks, asked.snapshots, settings.step_limit)
         runner.require_free(folder / FOLDER, code)
     if not asked.drifts:
         return None

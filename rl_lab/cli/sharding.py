@@ -20,7 +20,8 @@ from rl_lab.cli.concluding import Request
 from rl_lab.cli.launching import Job
 from rl_lab.cli.options import Options
 from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED, BadInput
-from rl_lab.evaluation import plan, runner
+from rl_lab.evaluation import runner
+from rl_lab.evaluation.fingerprint import fingerprint
 from rl_lab.evaluation.plan import Failure, Task
 from rl_lab.runs import Progress
 
@@ -114,7 +115,7 @@ def _folder(request: Request, shard: int, number: int) -> Path:
 
 
 def _fingerprint(request: Request) -> str:
-    return plan.fingerprint(request.tasks, request.contestants, request.settings.step_limit)
+    return fingerprint(request.tasks, request.contestants, request.settings.step_limit)
 
 
 def _episodes(tasks: Sequence[Task]) -> int:

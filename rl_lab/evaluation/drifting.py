@@ -61,7 +61,7 @@ def tasks(
     contestants: Sequence[Entrant],
     moving: Sequence[tuple[Context, Sequence[int]]],
     seeds: Sequence[int],
-) -> list[Task]:
+) -> Sequence[Task]:
     """All the work: every moving context, and the training context once for all of them.
 
     Args:

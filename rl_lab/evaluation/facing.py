@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rl_lab.shifts import Context
@@ -11,10 +12,27 @@ Piece = tuple[int, ...]
 _Key = tuple[str, float, str]
 
 
-def pieces(
-    count: int, common: Faced, own: Mapping[int, Faced], size: int
-) -> Iterator[tuple[Context, int, list[Piece]]]:
-    """Each world, each policy that lives there, and its seeds in pieces of a size.
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """Policies that face the same seeds in a world.
+
+    Attributes:
+        context: The world.
+        policies: Their numbers, in order.
+        pieces: The seeds.
+    """
+
+    context: Context
+    policies: Sequence[int]
+    pieces: Sequence[Piece]
+
+    def __len__(self) -> int:
+        """How many pieces all of them face together."""
+        return len(self.policies) * len(self.pieces)
+
+
+def shares(count: int, common: Faced, own: Mapping[int, Faced], size: int) -> Iterator[Share]:
+    """Each world, the policies that live there in order, and their seeds in pieces of a size.
 
     Seeds that several policies face are the same objects.
 
@@ -31,13 +49,22 @@ def pieces(
         for key, more in _by_key(faced, worlds).items():
             alone.setdefault(key, {})[i] = more
     made: dict[Piece, list[Piece]] = {}
+
+    def cut(seeds: Piece) -> list[Piece]:
+        if seeds not in made:
+            made[seeds] = list(map(tuple, blocks(seeds, size)))
+        return made[seeds]
+
     for key, context in worlds.items():
         usual, mine = tuple(shared.get(key, ())), alone.get(key, {})
-        for i in range(count) if key in shared else mine:
-            seeds = tuple(dict.fromkeys((*usual, *mine[i]))) if i in mine else usual
-            if seeds not in made:
-                made[seeds] = list(map(tuple, blocks(seeds, size)))
-            yield context, i, made[seeds]
+        first = 0
+        for i in sorted(mine):
+            if usual and first < i:
+                yield Share(context, range(first, i), cut(usual))
+            yield Share(context, (i,), cut(tuple(dict.fromkeys((*usual, *mine[i])))))
+            first = i + 1
+        if usual and first < count:
+            yield Share(context, range(first, count), cut(usual))
 
 
 def _by_key(faced: Faced, worlds: dict[_Key, Context]) -> dict[_Key, dict[int, None]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import dataclasses
 import gc
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-from rl_lab import files, frozen_policy, paths, provenance, seeding
+from rl_lab import frozen_policy, paths, seeding
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import facing
+from rl_lab.evaluation.facing import Piece, Share
 from rl_lab.frozen_policy import Card
 from rl_lab.shifts import NOMINAL, Context
 
@@ -174,7 +176,7 @@ def tasks(
     contexts: Iterable[tuple[Context, Sequence[int]]] = (),
     own: Mapping[tuple[str, int], Sequence[tuple[Context, Sequence[int]]]] | None = None,
     block: int = 10,
-) -> list[Task]:
+) -> Sequence[Task]:
     """All the work, in blocks of episodes.
 
     Args:
@@ -191,13 +193,50 @@ def tasks(
         if (mine := (own or {}).get((e.contestant, e.training_seed)))
     }
     everywhere = [(NOMINAL, evaluation_seeds), *contexts]
-    with _without_collector():
-        return [
-            Task(who.contestant, who.training_seed, who.folder, context, piece)
-            for context, i, some in facing.pieces(len(contestants), everywhere, alone, block)
-            for who in (contestants[i],)
-            for piece in some
-        ]
+    return Tasks(contestants, tuple(facing.shares(len(contestants), everywhere, alone, block)))
+
+
+class Tasks(Sequence[Task]):
+    """Tasks that are made as they are looked at: thousands of policies have hundreds each.
+
+    Args:
+        contestants: Who is evaluated.
+        shares: What they face; the tasks are in its order.
+    """
+
+    def __init__(self, contestants: Sequence[Entrant], shares: Sequence[Share]) -> None:
+        self.contestants, self.shares = contestants, shares
+        self._ends = list(itertools.accumulate(map(len, shares)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[Task]:
+        for share in self.shares:
+            for i in share.policies:
+                for piece in share.pieces:
+                    yield self._task(i, share, piece)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Task]: ...
+
+    def __getitem__(self, index: int | slice) -> Task | list[Task]:
+        if isinstance(index, slice):
+            return [self._at(i) for i in range(*index.indices(len(self)))]
+        return self._at(range(len(self))[index])
+
+    def _at(self, index: int) -> Task:
+        place = bisect.bisect_right(self._ends, index)
+        share = self.shares[place]
+        which, piece = divmod(index - self._ends[place] + len(share), len(share.pieces))
+        return self._task(share.policies[which], share, share.pieces[piece])
+
+    def _task(self, policy: int, share: Share, piece: Piece) -> Task:
+        who = self.contestants[policy]
+        return Task(who.contestant, who.training_seed, who.folder, share.context, piece)
 
 
 @contextlib.contextmanager
@@ -226,30 +265,3 @@ def worlds(work: Iterable[Task]) -> list[Context]:
             parts = tuple((shift, 1.0) for shift, _ in task.context.parts)
             found.setdefault((names, schedule), Context(parts, schedule, None))
     return list(found.values())
-
-
-def fingerprint(work: Sequence[Task], contestants: Sequence[Entrant], step_limit: int) -> str:
-    """Eight digits that name an evaluation: whatever can move a return is in them.
-
-    Those are the policies, the environment, its contexts and seeds, the limit on steps, and the
-    versions of what simulates and decides.
-    """
-    hashes = {(e.contestant, e.training_seed): e.card.onnx_sha256 for e in contestants}
-    contexts: dict[tuple[str, int], list[tuple[int, int]]] = {}
-    objects: dict[int, Any] = {}
-    with _without_collector():
-        for t in work:
-            objects[one := id(t.context)] = t.context
-            objects[two := id(t.evaluation_seeds)] = t.evaluation_seeds
-            contexts.setdefault((t.contestant, t.training_seed), []).append((one, two))
-    # Thousands of policies face the same contexts; those are turned into text once.
-    plain = {key: c.to_data() for key, c in objects.items() if isinstance(c, Context)}
-    texts = {
-        faced: files.canonical_hash([[plain[key], objects[seeds]] for key, seeds in faced])
-        for faced in set(map(tuple, contexts.values()))
-    }
-    data = [[*who, hashes[who], texts[tuple(faced)]] for who, faced in contexts.items()]
-    installed = provenance.versions()
-    engine = [installed.get(p) for p in ("gymnasium", "mujoco", "box2d", "onnxruntime", "numpy")]
-    environment = contestants[0].card.environment
-    return files.canonical_hash([data, environment, step_limit, engine])

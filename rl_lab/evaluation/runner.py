@@ -11,6 +11,7 @@ from rl_lab.environments import EnvironmentRecipe, make
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import plan as plans
 from rl_lab.evaluation import workers
+from rl_lab.evaluation.fingerprint import fingerprint
 from rl_lab.evaluation.journal import Journal, go_on
 from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.workers import Engine, without_done
@@ -64,7 +65,7 @@ def run(
     journal = _journal(folder)
     ours = _without(tasks, given_up, journal)
     engine = engine_for(without_done(ours, journal.done(ours)), contestants, settings)
-    claim(folder, plans.fingerprint(tasks, contestants, settings.step_limit))
+    claim(folder, fingerprint(tasks, contestants, settings.step_limit))
     with runs.exclusive(folder, "evaluating"):
         done, failures = go_on(journal, ours, engine, settings.workers, on_episodes)
         records.write(folder / paths.EPISODES, done)

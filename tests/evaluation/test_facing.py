@@ -44,16 +44,15 @@ def test_pieces_are_those_of_the_plain_way() -> None:
 
         common = some()
         own = {i: some() for i in range(count) if rng.random() < 0.5}
-        made = [(c.key[0], i, p) for c, i, p in facing.pieces(count, common, own, size) if p]
+        found = list(facing.shares(count, common, own, size))
+        made = [(s.context.key[0], i, s.pieces) for s in found for i in s.policies]
         assert made == plainly(count, common, own, size)
+        assert [len(s) for s in found] == [len([*s.policies]) * len(s.pieces) for s in found]
 
 
 def test_equal_pieces_are_one_object() -> None:
     own = {1: [(world("b"), [7])], 2: [(world("b"), [7])]}
-    made = list(facing.pieces(3, [(world("a"), [1, 2, 3])], own, 2))
-    assert [(i, p) for _, i, p in made] == [(k, [(1, 2), (3,)]) for k in range(3)] + [
-        (1, [(7,)]),
-        (2, [(7,)]),
-    ]
-    assert made[0][2] is made[1][2]
-    assert made[3][2] is made[4][2]
+    first, *others = facing.shares(3, [(world("a"), [1, 2, 3])], own, 2)
+    assert (first.policies, first.pieces) == (range(3), [(1, 2), (3,)])
+    assert [(s.policies, s.pieces) for s in others] == [((1,), [(7,)]), ((2,), [(7,)])]
+    assert others[0].pieces is others[1].pieces

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 from fakes import always, saved
 
-from rl_lab import runs
+from rl_lab import paths, runs, shifts
+from rl_lab.cli import config
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import finding, plan
+from rl_lab.evaluation.fingerprint import fingerprint
 
 
 def make_run(folder: Path, status: str = "complete", **card: object) -> Path:
@@ -83,13 +85,52 @@ def test_a_damaged_policy_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert "policy.json" in damaged[0].message
 
 
+def some_work(folder: Path) -> tuple[plan.Tasks, list[plan.Entrant]]:
+    """Two of three policies face worlds of their own, one of them also of the common ones."""
+    made, _ = plan.entrants([saved(always(1, training_seed=k), folder / str(k)) for k in range(3)])
+    shift = shifts.from_file(config.read_yaml(paths.conf_dir() / "shift/any/action_delay.yaml"))
+    near, far = shifts.shifted(shift, 0.25), shifts.shifted(shift, 1.0)
+    name = made[0].contestant
+    own = {(name, 0): [(far, (7,))], (name, 1): [(near, (4, 9))]}
+    work = plan.tasks(made, range(5), [(near, (3, 4))], own, block=2)
+    assert isinstance(work, plan.Tasks)
+    return work, made
+
+
+def test_tasks_are_the_same_however_they_are_looked_at(tmp_path: Path) -> None:
+    work, _ = some_work(tmp_path)
+    tasks = list(work)
+    faced = [(t.training_seed, t.context.key[:2], t.evaluation_seeds) for t in tasks]
+    everybody = [(k, ("none", 0.0), seeds) for k in range(3) for seeds in [(0, 1), (2, 3), (4,)]]
+    near, far = ("action_delay", 0.25), ("action_delay", 1.0)
+    assert faced[:9] == everybody
+    assert faced[9:] == [
+        *((0, near, (3, 4)), (1, near, (3, 4)), (1, near, (9,)), (2, near, (3, 4))),
+        (0, far, (7,)),
+    ]
+    assert len(work) == len(tasks) == 14
+    assert [work[i] for i in range(14)] == tasks
+    assert work[-1] == tasks[-1]
+    for part in (slice(1, None, 3), slice(None, 4), slice(20, None)):
+        assert work[part] == tasks[part]
+    with pytest.raises(IndexError):
+        work[14]
+    assert list(plan.Tasks([], ())) == []
+
+
+def test_tasks_have_one_fingerprint_however_they_are_kept(tmp_path: Path) -> None:
+    work, made = some_work(tmp_path)
+    assert fingerprint(work, made, 9) == fingerprint(list(work), made, 9)
+    assert fingerprint(work[1:], made, 9) != fingerprint(work, made, 9)
+
+
 def test_the_fingerprint_knows_what_moves_a_return_and_nothing_else(tmp_path: Path) -> None:
     made, _ = plan.entrants([saved(always(1), tmp_path / "a")])
     moved, _ = plan.entrants([saved(always(1), tmp_path / "b")])
     other, _ = plan.entrants([saved(always(0), tmp_path / "c")])
 
     def name(who: list[plan.Entrant], seeds: list[int], step_limit: int = 9) -> str:
-        return plan.fingerprint(plan.tasks(who, seeds), who, step_limit)
+        return fingerprint(plan.tasks(who, seeds), who, step_limit)
 
     assert name(made, [1, 2]) == name(moved, [1, 2])
     assert len({name(made, [1, 2]), name(other, [1, 2]), name(made, [1, 3])}) == 3

@@ -51,6 +51,7 @@ from rl_lab.comparison import suites
 from rl_lab.environments import Anchors, register, require_known
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
 from rl_lab.evaluation import finding, plan, runner, speed
+from rl_lab.evaluation.fingerprint import fingerprint
 from rl_lab.evaluation.workers import Engine
 from rl_lab.statistics.intervals import counted
 
@@ -187,8 +188,8 @@ def _request(
     work = plan.tasks(contestants, seeds, planned.contexts, own)
     ends = worlds.termination(environment, options)
     asked = adaptability.wanted(data, _adaptations(data), contestants, planned, seeds, ends)
-    everything = [*work, *asked.drift_tasks]
-    code = plan.fingerprint(everything, contestants, settings["step_limit"])
+    everything = [*work, *asked.drift_tasks] if asked.drift_tasks else work
+    code = fingerprint(everything, contestants, settings["step_limit"])
     name = data["name"] or f"{paths.file_name(environment)}-{code}"
     _require_plain(str(name))
     return concluding.Request(

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LAB := $(BIN)/rl-lab
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo demo-adaptability demo-adaptability-pendulum test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-threshold bench-shifts parity soak anchors results test-scale bench-scale clean
+.PHONY: install demo demo-adaptability demo-adaptability-pendulum test test-browser test-slow check format bench-startup bench-evaluation bench-frozen bench-training bench-threshold bench-shifts parity soak anchors results test-scale bench-scale image clean
 
 install: $(STAMP)
 
@@ -113,6 +113,10 @@ anchors: install
 # Trainings of docs/results.md: hours; interrupted, the same command goes on.
 results: install
 	$(BIN)/python benchmarks/results.py
+
+# An image for CPUs; the Dockerfile says how it is run, and how one for GPUs is made.
+image:
+	docker build --tag rl-lab .
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

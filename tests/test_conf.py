@@ -142,6 +142,30 @@ def test_an_unknown_choice_is_an_error() -> None:
         composed("agent=pp0")
 
 
+# Set keys that other files explain.
+SETS_KEYS_OF_OTHERS = ("debug", "experiment", "search", "shift", "tuned")
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in names(".") if n.partition("/")[0] not in SETS_KEYS_OF_OTHERS]
+)
+def test_every_key_is_explained_beside_it_in_its_group_or_on_a_page(name: str) -> None:
+    group = CONF / name.rpartition("/")[0]
+    beside = "\n".join(p.read_text(encoding="utf-8") for p in sorted(group.glob("*.yaml")))
+    root = CONF.parent
+    pages = [*root.glob("*.md"), *(root / "docs").glob("*.md")]
+    told = "\n".join(p.read_text(encoding="utf-8") for p in pages)
+    text = (CONF / f"{name}.yaml").read_text(encoding="utf-8")
+    keys = set(re.findall(r"^ *(\w+):", text, re.MULTILINE)) - {"defaults", "_target_"}
+    unexplained = [
+        key
+        for key in sorted(keys)
+        if not re.search(rf"^ *{key}:.*# \w", beside, re.MULTILINE)
+        and not re.search(rf"[`.{{ =]{key}[=:.`]", told)
+    ]
+    assert unexplained == []
+
+
 # Environments --------------------------------------------------------------------------------
 
 

@@ -202,7 +202,7 @@ class _Training:
             return float(card["selection"][-1]["mean_return"])
         # The last check was before the end: rollouts are whole, and callbacks end a run anywhere.
         try:
-            return selecting.mean_return(self._plan, load_policy(self.folder / "policy"))[0]
+            return selecting.mean_return(self._plan, load_policy(self.folder / "policy"))
         except Exception as error:  # whatever an environment raises ends this trial alone
             raise Failed(f"the final policy of {self.folder} cannot be played: {error}") from error
 

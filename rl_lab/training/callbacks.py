@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from rl_lab.agent import EPISODE_COUNT, Agent
 from rl_lab.errors import BadInput
@@ -23,7 +23,8 @@ class Moment:
         step: Environment steps done.
         seconds: Wall time of the training so far.
         metrics: The latest value of every tag logged so far.
-        selection: The evaluations on the selection seeds so far: `{step, mean_return}`.
+        selection: The evaluations on the selection seeds so far: `{step, mean_return, returns,
+            lengths}`.
         log: Adds numbers to the run's metrics and its TensorBoard events.
         agent: Who learns.
     """
@@ -31,7 +32,7 @@ class Moment:
     step: int
     seconds: float
     metrics: Mapping[str, float]
-    selection: Sequence[Mapping[str, float]]
+    selection: Sequence[Mapping[str, Any]]
     log: Callable[[Mapping[str, float]], None]
     agent: Agent
 

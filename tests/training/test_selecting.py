@@ -1,15 +1,24 @@
-"""Which snapshot is the best is decided on whole episodes, or on as many steps as the file says."""
+"""Which snapshot is the best: what a selection plays, and what it leaves behind."""
 
 from __future__ import annotations
 
-from fakes import always
+import json
+import statistics
+from pathlib import Path
 
+import fakes
+import pytest
+from identical import run_in
+
+from rl_lab import cli, runs, seeding
 from rl_lab.cli import planning
 from rl_lab.cli.options import Options
 from rl_lab.training import selecting
 from rl_lab.training.plan import RunPlan
 
 WORDS = ["env=FakeEndless-v0", "env.imports=[fakes]", "agent=ppo"]
+SHORT = ["train", "tuned=none", "monitoring=none", "logger=none", "training.selection_episodes=4"]
+SHORT += ["training.steps=60", "training.selection_every_steps=30"]
 
 
 def planned(*words: str) -> RunPlan:
@@ -18,8 +27,8 @@ def planned(*words: str) -> RunPlan:
 
 def test_an_episode_without_an_end_has_the_length_that_the_configuration_says() -> None:
     plan = planned("training.selection_step_limit=7", "training.selection_episodes=2")
-    _, length = selecting.mean_return(plan, always(1, "FakeEndless-v0"))
-    assert length == 7
+    found = selecting.played(plan, fakes.always(1, "FakeEndless-v0"))
+    assert [episode.length for episode in found] == [7, 7]
 
 
 def test_another_limit_is_another_run_and_the_usual_one_keeps_its_name() -> None:
@@ -29,3 +38,26 @@ def test_another_limit_is_another_run_and_the_usual_one_keeps_its_name() -> None
     # As runs were named before there was such a limit to choose.
     before = planning.plan(["env=CartPole-v1", "agent=ppo", "tuned=none"], Options()).plan
     assert before.recipe_hash == "f33e04f9"
+
+
+def test_every_episode_is_kept(tmp_path: Path) -> None:
+    words = [*SHORT, "env=FakeCountdown-v0", "agent=a2c", f"output={tmp_path}"]
+    assert cli.main(words) == 0
+    points = runs.read(run_in(tmp_path))["selection"]
+    assert [point["step"] for point in points] == [30, 60]
+    seeds = seeding.selection_seeds(0, 4)
+    for point in points:
+        assert point["lengths"] == [3 + seed % 5 for seed in seeds]
+        assert point["mean_return"] == pytest.approx(statistics.fmean(point["returns"]))
+        most = [fakes.countdown_return(seed) for seed in seeds]
+        assert all(0 <= one <= top for one, top in zip(point["returns"], most, strict=True))
+
+
+def test_success_is_what_the_environment_calls_one(tmp_path: Path) -> None:
+    words = [*SHORT, "env=FakeGoal-v0", "agent=td3", "agent.policy=MultiInputPolicy"]
+    words += ["agent.learning_starts=20", "agent.policy_kwargs.net_arch=[8]"]
+    assert cli.main([*words, f"output={tmp_path}"]) == 0
+    lines = [json.loads(x) for x in (run_in(tmp_path) / "metrics.jsonl").read_text().splitlines()]
+    rates = [line["eval/success_rate"] for line in lines if "eval/success_rate" in line]
+    assert len(rates) == 2
+    assert set(rates) <= {0.0, 0.25, 0.5, 0.75, 1.0}

@@ -62,7 +62,9 @@ def facts(environment: str) -> dict[str, Any]:
 
 def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
     """Measure one environment and print its line."""
-    training = Training(1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None)
+    training = Training(
+        1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None, True, "cpu", False, ()
+    )
     agent = sb3.make(
         lambda: gymnasium.make(environment),
         training,
@@ -113,7 +115,9 @@ def scaling(folder: Path) -> None:
     environment = "LunarLander-v3"
     agent = sb3.make(
         lambda: gymnasium.make(environment),
-        Training(1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None),
+        Training(
+            1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None, True, "cpu", False, ()
+        ),
         0,
         algorithm="stable_baselines3.PPO",
         policy="MlpPolicy",

@@ -92,7 +92,9 @@ CASES: dict[str, tuple[str, str, Any, Any, dict[str, Any]]] = {
 def make(name: str) -> tuple[sb3.Sb3Agent, FrozenPolicy]:
     """An untrained agent and its frozen policy."""
     algorithm, policy, observation, action, settings = CASES[name]
-    training = Training(1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None)
+    training = Training(
+        1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None, True, "cpu", False, ()
+    )
     agent = sb3.make(
         lambda: Spaces(observation, action),
         training,

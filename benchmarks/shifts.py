@@ -42,7 +42,9 @@ CASES = (
 
 def entrants(environment: str, folder: Path) -> list[Entrant]:
     """Three untrained policies."""
-    training = Training(1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None)
+    training = Training(
+        1, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None, True, "cpu", False, ()
+    )
     recipe = EnvironmentRecipe(environment, {}, (), None)
     made = []
     for seed in range(3):

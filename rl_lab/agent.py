@@ -35,7 +35,11 @@ class Training:
             or a dotted path.
         wrappers: Wrappers for learning alone, outside of what records returns, innermost first.
         warm_start: A complete run of whose weights and normaliser this one starts; None is none.
+        warm_start_replay: Whether its replay buffer comes along, where it kept one.
+        device: Where networks are trained, as torch names it; environments are on the CPU.
+        parallel_updates: Whether an off-policy agent learns while its next steps are taken.
         log_episodes: Whether each training episode's return and length are logged, unsmoothed.
+        log_info: Numbers of `info` that are logged where a training episode ends.
     """
 
     steps: int
@@ -51,6 +55,10 @@ class Training:
     vectorization: str
     wrappers: tuple[Mapping[str, Any], ...]
     warm_start: str | None
+    warm_start_replay: bool
+    device: str
+    parallel_updates: bool
+    log_info: tuple[str, ...]
 
 
 class Listener(Protocol):

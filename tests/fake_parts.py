@@ -8,7 +8,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 
 class Annealed(PPO):
@@ -70,3 +72,48 @@ class Wired(Bonus):
     def __init__(self, env: Any) -> None:
         super().__init__(env)
         self.line = socket.socket()
+
+
+class Prioritised(ReplayBuffer):
+    """Draws rows by what they paid, from a generator of its own, and notes what it has drawn."""
+
+    def __init__(self, *args: Any, floor: float = 0.1, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self.floor = floor
+        self.priorities = np.zeros(self.buffer_size)
+        self.draws = np.random.default_rng(3)
+        self.drawn: dict[str, list[int]] = {"sizes": []}
+
+    def add(self, *args: Any, **keywords: Any) -> None:
+        self.priorities[self.pos] = self.floor + abs(float(np.sum(args[3])))
+        super().add(*args, **keywords)
+
+    def sample(self, batch_size: int, env: Any = None) -> Any:
+        # What it has drawn before decides, too.
+        weights = self.priorities[: self.size()] + len(self.drawn["sizes"]) % 3
+        rows = self.draws.choice(self.size(), batch_size, p=weights / weights.sum())
+        self.drawn["sizes"].append(batch_size)
+        return self._get_samples(rows, env)
+
+
+class Shelf(ReplayBuffer):
+    """Keeps its rows in a list, and none where the library would look."""
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        del self.observations, self.next_observations, self.actions, self.rewards
+        del self.dones, self.timeouts
+        self.rows: list[Any] = []
+
+    def add(self, obs: Any, next_obs: Any, action: Any, reward: Any, done: Any, infos: Any) -> None:
+        self.rows.append([np.array(part) for part in (obs, next_obs, action, reward, done)])
+        self.pos += 1
+
+    def sample(self, batch_size: int, env: Any = None) -> Any:
+        chosen = [self.rows[i] for i in np.random.randint(0, len(self.rows), batch_size)]
+        obs, following, actions, rewards, dones = [
+            np.concatenate(part) for part in zip(*chosen, strict=True)
+        ]
+        dones = dones.astype(np.float32)
+        parts = (obs, actions.reshape(-1, 1), following, dones[:, None], rewards[:, None])
+        return ReplayBufferSamples(*map(self.to_torch, parts))

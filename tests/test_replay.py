@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from fakes import always, linear_policy, saved
 from PIL import Image
+from small_agents import plain_training
 
 from rl_lab import arrays, episodes, replay, shifts
 from rl_lab.errors import BadInput
@@ -95,13 +96,12 @@ def untrained(environment: str) -> FrozenPolicy:
     from rl_lab_agents import sb3
 
     from rl_lab import freezing
-    from rl_lab.agent import Training
     from rl_lab.environments import EnvironmentRecipe
 
     recipe = EnvironmentRecipe(environment, {}, (), None)
     facts = {"agent": "ppo", "training_seed": 0, "steps": 0, "recipe_hash": "00000000"}
     facts |= {"environment": recipe.to_data(), "anchors": None, "provenance": {}}
-    training = Training(100, 1, False, False, 1, 0, 0, None, None, False, "sync", (), None)
+    training = plain_training(steps=100)
     agent = sb3.make(
         lambda: gymnasium.make(environment),
         training,

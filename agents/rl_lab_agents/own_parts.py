@@ -16,8 +16,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from rl_lab import states
 
-# Networks, optimisers, tensors and generators are found and kept by type, whoever holds them.
-_ELSEWHERE = (torch.nn.Module, torch.optim.Optimizer, torch.Tensor, np.random.Generator)
+# Networks and optimisers are found and kept by type, whether the model or a network holds them;
+# learned tensors and generators where the model does.
+_OF_NETWORKS = (torch.nn.Module, torch.optim.Optimizer)
+_OF_MODELS = (*_OF_NETWORKS, torch.Tensor, np.random.Generator)
 _OF_EVERY_MODULE = frozenset(vars(torch.nn.Module()))
 
 
@@ -25,13 +27,14 @@ def capture(
     model: BaseAlgorithm,
     modules: Mapping[str, torch.nn.Module],
     arrays: dict[str, np.ndarray],
+    path: str,
     lost: list[str],
 ) -> dict[str, Any]:
-    """The own attributes of all parts of a model, by part; see `rl_lab.states.encode`."""
+    """The own attributes of a model and its networks, by part; see `rl_lab.states.encode`."""
     return {
-        place: states.encode_attributes(part, names, arrays, f"own.{place}", lost)
-        for place, part in _parts(model, modules)
-        if (names := _own(part))
+        place: states.encode_attributes(part, names, arrays, f"{path}.{place}", lost)
+        for place, part, elsewhere in _parts(model, modules)
+        if (names := _own(part, elsewhere))
     }
 
 
@@ -43,22 +46,27 @@ def restore(
     lost: list[str],
 ) -> None:
     """Put back what `capture` gave."""
-    for place, part in _parts(model, modules):
+    for place, part, _ in _parts(model, modules):
         states.decode_attributes(part, stored.get(place, {}), arrays, lost)
+
+
+def capture_buffer(
+    buffer: Any, arrays: dict[str, np.ndarray], path: str, lost: list[str]
+) -> dict[str, Any]:
+    """The own attributes of a replay buffer; `rl_lab.states.decode_attributes` puts them back."""
+    return states.encode_attributes(buffer, _own(buffer, ()), arrays, path, lost)
 
 
 def _parts(
     model: BaseAlgorithm, modules: Mapping[str, torch.nn.Module]
-) -> Iterator[tuple[str, Any]]:
-    yield "model", model
+) -> Iterator[tuple[str, Any, tuple[type, ...]]]:
+    yield "model", model, _OF_MODELS
     for place, module in modules.items():
         for name, part in module.named_modules():
-            yield f"{place}.{name}" if name else place, part
-    if (buffer := getattr(model, "replay_buffer", None)) is not None:
-        yield "buffer", buffer
+            yield f"{place}.{name}" if name else place, part, _OF_NETWORKS
 
 
-def _own(part: Any) -> Collection[str]:
+def _own(part: Any, elsewhere: tuple[type, ...]) -> Collection[str]:
     kind: Any = type(part)
     if states.is_of_the_library(kind.__module__):
         return ()
@@ -67,7 +75,7 @@ def _own(part: Any) -> Collection[str]:
         name
         for name, value in vars(part).items()
         if name not in known
-        and not isinstance(value, _ELSEWHERE)
+        and not isinstance(value, elsewhere)
         # What the lab puts in place of a method while it learns.
         and not isinstance(getattr(kind, name, None), types.FunctionType)
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import inspect
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
 
 from rl_lab import states
-from rl_lab.states import State, StateMismatch
-from rl_lab_agents import own_parts
+from rl_lab.states import State
+from rl_lab_agents import networks, own_parts
 
 # Set by `learn` itself, or part of something that is kept elsewhere.
 _NOT_PROGRESS = frozenset(
@@ -41,7 +41,7 @@ _NOT_PROGRESS = frozenset(
         "n_envs",
     }
 )
-_OWN = "own"  # within PROGRESS
+_OWN = "own"  # within PROGRESS and REPLAY
 _RING_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -56,7 +56,7 @@ def capture(model: BaseAlgorithm, counters: Mapping[str, Mapping[str, int]], row
     arrays: dict[str, np.ndarray] = {}
     lost: list[str] = []
     parts: dict[str, Any] = {
-        states.WEIGHTS: _weights(model),
+        states.WEIGHTS: networks.weights(model),
         states.PROGRESS: {"model": _progress(model), "counters": counters},
         states.NORMALIZER: _normalizer(model),
         states.REPLAY: _replay_rest(model),
@@ -64,7 +64,13 @@ def capture(model: BaseAlgorithm, counters: Mapping[str, Mapping[str, int]], row
         states.ENVIRONMENTS: _surroundings(model),
     }
     data = {part: states.encode(value, arrays, part, lost) for part, value in parts.items()}
-    data[states.PROGRESS][_OWN] = own_parts.capture(model, _modules(model), arrays, lost)
+    own = f"{states.PROGRESS}.{_OWN}"
+    data[states.PROGRESS][_OWN] = own_parts.capture(
+        model, networks.modules(model), arrays, own, lost
+    )
+    if (buffer := getattr(model, "replay_buffer", None)) is not None:
+        path = f"{states.REPLAY}.{_OWN}"
+        data[states.REPLAY][_OWN] = own_parts.capture_buffer(buffer, arrays, path, lost)
     ring = _ring_arrays(model)
     rings = {states.REPLAY: states.Ring(ring, rows)} if ring else {}
     return State(data, arrays, rings, tuple(lost))
@@ -89,21 +95,35 @@ def restore(
     """
     counters: dict[str, dict[str, int]] = {}
     if states.WEIGHTS in parts:
-        _restore_weights(model, state)
+        stored = states.decode(state.data[states.WEIGHTS], state.arrays, None)
+        networks.restore(model, stored)
     if states.PROGRESS in parts:
         plain = dict(state.data[states.PROGRESS])
         own = plain.pop(_OWN, {})
         stored = states.decode(plain, state.arrays, None)
         vars(model).update(stored["model"])
         counters = stored["counters"]
-        own_parts.restore(model, _modules(model), own, state.arrays, lost)
+        own_parts.restore(model, networks.modules(model), own, state.arrays, lost)
     if states.NORMALIZER in parts:
         states.decode(state.data[states.NORMALIZER], state.arrays, _normalizer(model))
-    if states.REPLAY in parts and states.REPLAY in state.rings:
-        state.rings[states.REPLAY].copy_into(_ring_arrays(model))
-        rest = states.decode(state.data[states.REPLAY], state.arrays, _replay_rest(model))
-        vars(getattr(model, "replay_buffer", None) or model).update(rest)
+    if states.REPLAY in parts:
+        _restore_replay(model, state, lost)
     return counters
+
+
+def _restore_replay(model: BaseAlgorithm, state: State, lost: list[str]) -> None:
+    """Put a replay buffer back, where the state has one."""
+    buffer: Any = getattr(model, "replay_buffer", None)
+    plain = dict(state.data[states.REPLAY])
+    rows = _ring_arrays(model)
+    # The end of a run has no rows, unless it was asked to keep them.
+    if buffer is None or not plain or (rows and states.REPLAY not in state.rings):
+        return
+    own = plain.pop(_OWN, {})
+    if rows:
+        state.rings[states.REPLAY].copy_into(rows)
+    vars(buffer).update(states.decode(plain, state.arrays, _replay_rest(model)))
+    states.decode_attributes(buffer, own, state.arrays, lost)
 
 
 def restore_surroundings(
@@ -127,73 +147,6 @@ def restore_surroundings(
         torch.set_rng_state(torch.from_numpy(streams["torch"]))
         if "cuda" in streams and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([torch.from_numpy(words) for words in streams["cuda"]])
-
-
-def optimizers(model: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
-    """Every optimiser of a model, by where it is held."""
-    found = {}
-    for place, holder in (("", model), *_holders(model)):
-        for name, value in vars(holder).items():
-            if isinstance(value, torch.optim.Optimizer):
-                found[f"{place}{name}"] = value
-    return found
-
-
-def _holders(model: BaseAlgorithm) -> Iterator[tuple[str, Any]]:
-    for place, module in _modules(model).items():
-        for name, part in module.named_modules():
-            yield f"{place}.{name}." if name else f"{place}.", part
-
-
-def _modules(model: BaseAlgorithm) -> dict[str, torch.nn.Module]:
-    """The policy, and whatever networks the model holds besides it."""
-    found: dict[str, torch.nn.Module] = {"policy": model.policy}
-    inside = {id(part) for part in model.policy.modules()}
-    for name, value in vars(model).items():
-        if isinstance(value, torch.nn.Module) and id(value) not in inside:
-            found[name] = value
-    return found
-
-
-def _tensors(model: BaseAlgorithm) -> dict[str, torch.Tensor]:
-    return {k: v for k, v in vars(model).items() if isinstance(v, torch.Tensor)}
-
-
-def _weights(model: BaseAlgorithm) -> dict[str, Any]:
-    return {
-        "modules": {place: dict(m.state_dict()) for place, m in _modules(model).items()},
-        "optimizers": {place: o.state_dict() for place, o in optimizers(model).items()},
-        "tensors": _tensors(model),
-    }
-
-
-def _restore_weights(model: BaseAlgorithm, state: State) -> None:
-    stored = states.decode(state.data[states.WEIGHTS], state.arrays, None)
-    for group, live in (
-        ("modules", _modules(model)),
-        ("optimizers", optimizers(model)),
-        ("tensors", _tensors(model)),
-    ):
-        if set(stored[group]) != set(live):
-            raise StateMismatch(
-                f"the stored {group} are {', '.join(sorted(stored[group])) or 'none'}",
-                f"{', '.join(sorted(live)) or 'none'}, as the agent has",
-            )
-        for place, target in live.items():
-            _load(target, stored[group][place], place)
-
-
-def _load(target: Any, stored: Any, place: str) -> None:
-    try:
-        if isinstance(target, torch.Tensor):
-            target.data.copy_(stored)
-        else:
-            target.load_state_dict(stored)
-    except (RuntimeError, ValueError, KeyError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise StateMismatch(
-            f"the stored {place} does not fit: {text}", "weights of the same shapes"
-        ) from error
 
 
 def _progress(model: BaseAlgorithm) -> dict[str, Any]:
@@ -235,15 +188,18 @@ def _ring_arrays(model: BaseAlgorithm) -> dict[str, np.ndarray]:
 
 
 def _replay_rest(model: BaseAlgorithm) -> dict[str, Any]:
-    """What a replay buffer holds besides its ring: positions, and the episode marks of HER."""
-    buffer = getattr(model, "replay_buffer", None)
+    """What the library keeps of a replay buffer besides its ring: positions, marks of HER."""
+    buffer: Any = getattr(model, "replay_buffer", None)
     if buffer is None:
         return {}
+    kind: Any = type(buffer)
     plain = (bool, int, float, np.number, np.bool_)
+    known = states.names_of_the_library(kind)
     return {
         name: value
         for name, value in vars(buffer).items()
-        if name not in _RING_ARRAYS
+        if name in known
+        and name not in _RING_ARRAYS
         and (
             isinstance(value, plain)
             or (isinstance(value, np.ndarray) and not value.dtype.hasobject)

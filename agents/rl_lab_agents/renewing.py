@@ -43,6 +43,8 @@ def truncate_replay(model: BaseAlgorithm) -> None:
             warnings.simplefilter("ignore")
             buffer.truncate_last_trajectory()
         return
+    if not hasattr(buffer, "dones"):
+        return  # one of the user's own, with a place of its own for what is next
     last = (buffer.pos - 1) % buffer.buffer_size
     cut = buffer.dones[last] == 0
     buffer.dones[last] = 1.0

@@ -10,9 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import gymnasium
-import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
 
 from rl_lab import states
@@ -20,7 +19,19 @@ from rl_lab.agent import Listener, TracedPolicy, Training
 from rl_lab.environments import require_supported
 from rl_lab.errors import BadInput, LabError
 from rl_lab.states import State
-from rl_lab_agents import acting, health, hooks, hyperparameters, learning, remembering, renewing
+from rl_lab_agents import (
+    acting,
+    candidates,
+    devices,
+    health,
+    hooks,
+    hyperparameters,
+    learning,
+    networks,
+    parallel,
+    remembering,
+    renewing,
+)
 from rl_lab_agents.naming import resolve
 from rl_lab_agents.schedules import Schedule
 from rl_lab_agents.vectorizing import vectorized, watched
@@ -58,9 +69,12 @@ def make(
             resolve(policy) if "." in policy else policy,
             env,
             seed=seed,
-            device="cpu",
+            device=devices.require(training.device, kind),
             **typed.keywords,
         )
+        if training.parallel_updates:
+            parallel.require_possible(model)
+        candidates.play_side_by_side(model)
     except LabError:
         _close(env)
         raise
@@ -138,7 +152,7 @@ class Sb3Agent:
     def learn(self, steps: int, listener: Listener) -> None:
         """Learn until `steps` environment steps are done in all, or the listener says stop."""
         model = self._model
-        metrics = _MetricsWriter(listener)
+        metrics = hooks.MetricsWriter(listener)
         model.set_logger(Logger(None, [metrics]))
 
         def boundary(step: int) -> bool:
@@ -147,8 +161,10 @@ class Sb3Agent:
 
         beside = hooks.hooks(self._training, self._live, listener, self._counts)
         rhythm = hooks.own_rhythm(self._training)
+        at_once = self._training.parallel_updates
         try:
-            learning.learn(model, steps, self._go_on, boundary, beside, rhythm)
+            with parallel.updates(model, self._counts) if at_once else contextlib.nullcontext():
+                learning.learn(model, steps, self._go_on, boundary, beside, rhythm)
         finally:
             metrics.flush()
 
@@ -170,8 +186,9 @@ class Sb3Agent:
         counters = remembering.restore(self._model, state, parts, self._lost)
         self._updates.update(counters.get("updates", {}))
         self._counts.update(counters.get("counts", {}))
-        if states.REPLAY in parts and states.REPLAY in state.rings:
-            self._rows = state.rings[states.REPLAY].written
+        if states.REPLAY in parts:
+            if states.REPLAY in state.rings:
+                self._rows = state.rings[states.REPLAY].written
             if states.ENVIRONMENTS not in parts:
                 renewing.truncate_replay(self._model)
         self._rows_at = self._model.num_timesteps
@@ -223,43 +240,9 @@ def _count_updates(model: BaseAlgorithm) -> dict[str, int]:
 
         return count
 
-    for place, optimizer in remembering.optimizers(model).items():
+    for place, optimizer in networks.optimizers(model).items():
         optimizer.register_step_post_hook(counter(place))
     return counts
-
-
-class _MetricsWriter(KVWriter):
-    """Hands on numbers at boundaries, each name once per step and with its latest value.
-
-    On-policy algorithms dump at the last step before they update, and what is left is dumped
-    after it: a curve would have two values there.
-    """
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._step, self._told = -1, set[str]()
-        self._held: dict[str, float] = {}
-
-    def write(self, key_values: dict[str, Any], key_excluded: Any, step: int = 0) -> None:
-        """Take the numbers of one dump."""
-        if step != self._step:
-            self.flush()
-            self._step, self._told = step, set()
-        self._held |= {
-            k: float(v)
-            for k, v in key_values.items()
-            if k not in self._told and isinstance(v, int | float | np.number)
-        }
-
-    def flush(self) -> None:
-        """Hand on what is held."""
-        held, self._held = self._held, {}
-        self._told.update(held)
-        if held:
-            self._listener.metrics(self._step, held)
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
 
 def constructor_defaults(algorithm: str) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def pieces(run: Path, data: Mapping[str, Any], options: Options) -> list[Piece]:
         imports=imports,
         agent=str(card["agent"]),
         settings=str(card["settings"]),
-        training=_training(source["training"]),
+        training=_training(source["training"], typed.value(data["device"], str | None, "device")),
         seed=int(card["seed"]),
         recipe_hash=str(card["recipe_hash"]),
         steps=steps,
@@ -128,11 +128,12 @@ def _config(run: Path) -> dict[str, Any]:
         ) from error
 
 
-def _training(data: Mapping[str, Any]) -> Training:
+def _training(data: Mapping[str, Any], device: str | None) -> Training:
     """The run's preprocessing; its budgets, selections and contexts are over."""
     # A native vector environment would be made without the shift.
     off = {"seconds": None, "selection_every_steps": 0, "warm_start": None}
-    return planning.training_of({**data, **off, "vectorization": "sync"})
+    chosen = {"device": device} if device else {}
+    return planning.training_of({**data, **off, "vectorization": "sync", **chosen})
 
 
 def _checkpoint(data: Mapping[str, Any], steps: int) -> CheckpointSettings:

@@ -21,6 +21,9 @@ from rl_lab.training.plan import CheckpointSettings, RunPlan
 
 # Keys of the training section that the agent need not know; the rest is what `Training` holds.
 _OURS = ("contexts", "context_shifts", "selection_step_limit")
+# Keys that came later are part of a recipe only where they say something else than is shipped, so
+# that folders keep their names.
+_LATER = ("device", "parallel_updates", "log_info", "selection_step_limit")
 _AGENT_FACTS = ("_target_", "name", "action_spaces", "settings", "twin")
 
 
@@ -168,14 +171,15 @@ def _recipe_hash(
     """
     settings = {k: v for k, v in agent.items() if k not in ("settings", "action_spaces")}
     parts = {"environment": recipe.to_data(), "agent": settings, "threads": threads}
-    chosen = dict(vars(training))
+    shipped = _canonical(_shipped_training())
+    said = {**vars(training), "selection_step_limit": selection_step_limit}
+    chosen = {k: v for k, v in _canonical(said).items() if k not in _LATER or v != shipped[k]}
+    takes_replay = chosen.pop("warm_start_replay")
     if training.warm_start is not None:
         from rl_lab.training import warm_start  # it loads frozen policies
 
-        chosen["warm_start"] = warm_start.identity(Path(training.warm_start))
-    # It moves no weight, but may move which are the best; recipes from before it keep their names.
-    if selection_step_limit != _shipped_training()["selection_step_limit"]:
-        chosen["selection_step_limit"] = selection_step_limit
+        run = Path(training.warm_start)
+        chosen["warm_start"] = warm_start.identity(run, takes_replay)
     if callbacks:
         parts["callbacks"] = callbacks
     if isinstance(world, Drawn):

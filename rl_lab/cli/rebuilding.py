@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def agent_of(run: Path, config_dir: Path | None = None) -> Agent:
     data = config.read_yaml(run / paths.RUN_CONFIG)
     _require_configured(data["agent"], config_dir)
     recipe, _, imports = planning.environment(data["env"])
-    training = planning.training_of(data["training"])
+    # What learned on a GPU decides on any machine.
+    training = dataclasses.replace(planning.training_of(data["training"]), device="cpu")
     make = planning.make_agent(data["agent"])
     seed = seeding.training_seed(int(card["seed"]))
     agent = make(lambda: environments.make(recipe, imports=imports), training, seed)

@@ -50,13 +50,15 @@ def _export(
     module: Any, arrays: list[np.ndarray], names_in: list[str], names_out: list[str]
 ) -> bytes:
     buffer: Any = io.BytesIO()
+    # A policy stays where it learns: on a GPU perhaps.
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
     try:
         with _quiet(), torch.no_grad():
             # The tracing exporter: 0.03 s and no further package, against 2-4 s and onnxscript
             # for its successor (docs/decisions.md).
             torch.onnx.export(
                 module,
-                tuple(torch.from_numpy(array) for array in arrays),
+                tuple(torch.from_numpy(array).to(device) for array in arrays),
                 buffer,
                 dynamo=False,
                 opset_version=_OPSET,

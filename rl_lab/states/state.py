@@ -99,3 +99,12 @@ class State:
     arrays: Mapping[str, np.ndarray]
     rings: Mapping[str, Rows]
     lost: tuple[str, ...] = ()
+
+    def without(self, part: str) -> State:
+        """The same state with nothing in one of its parts."""
+        return State(
+            {**self.data, part: {}},
+            {k: v for k, v in self.arrays.items() if k.partition(".")[0] != part},
+            {k: v for k, v in self.rings.items() if k != part},
+            self.lost,
+        )

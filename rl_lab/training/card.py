@@ -33,6 +33,7 @@ def write(plan: RunPlan, status: str, facts: Mapping[str, Any], error: str | Non
         "versions": provenance.versions(),
         "git": provenance.git_commit(),
         "machine": provenance.machine(),
+        "device": plan.training.device,
     }
     runs.write(plan.folder, data)
 

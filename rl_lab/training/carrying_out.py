@@ -33,11 +33,13 @@ class Recording(Listener, Protocol):
         stopped: Whether a signal has asked for a stop; set from outside.
         finished: Whether all was done.
         ended: What ended the training before its steps were done, if anything did.
+        fault: What went wrong before it could begin, if anything did.
     """
 
     stopped: bool
     finished: bool
     ended: str | None
+    fault: LabError | None
 
     @property
     def step(self) -> int:
@@ -138,6 +140,8 @@ def learn(
     recorder.write_card(runs.RUNNING)
     try:
         with recorder, stop_on_signal(recorder, on_stop), watching.watched(plan.answer_within_s):
+            if recorder.fault is not None:
+                raise recorder.fault
             if recorder.ended is None:
                 agent.learn(target, recorder)
             if not recorder.stopped:

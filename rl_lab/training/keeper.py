@@ -12,7 +12,7 @@ from rl_lab import checkpoints, paths
 from rl_lab.agent import Agent
 from rl_lab.checkpoints import Checkpoint
 from rl_lab.errors import Failed
-from rl_lab.states import State
+from rl_lab.states import REPLAY, State
 from rl_lab.states.strategies import BARRIER
 from rl_lab.training.plan import Work
 from rl_lab.training.starting import Start, made_with
@@ -121,7 +121,7 @@ class Keeper:
             Failed: It could not be written.
         """
         if not self._settings.keep_replay_buffer:
-            state = dataclasses.replace(state, rings={})
+            state = state.without(REPLAY)
         self._previous = self._write(step, state)
         self._prune(checkpoints.Keep(1, False, self._settings.keep_every_steps), {})
 
@@ -139,7 +139,7 @@ class Keeper:
             "reasons": list(begun.promise.reasons),
             "verdict": dataclasses.asdict(begun.verdict),
             "every_steps": self._every,
-            "made_with": made_with(plan.threads),
+            "made_with": made_with(plan),
         }
         best = plan.folder / BEST
         attached: dict[str, Path] = {BEST: best} if best.is_dir() else {}

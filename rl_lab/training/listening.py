@@ -11,6 +11,7 @@ import numpy as np
 
 from rl_lab import states
 from rl_lab.agent import Agent, TracedPolicy
+from rl_lab.errors import LabError
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.runs import Progress
 from rl_lab.states import State
@@ -59,6 +60,7 @@ class Listening(ABC):
         self._digest: str | None = None
         self.step = self._begun_at = 0
         self.ended: str | None = None
+        self.fault: LabError | None = begun.fault
         self.stopped = self.finished = False
         self._diary = Diary(plan, on_progress, self._put_back() if begun.checkpoint else None)
 

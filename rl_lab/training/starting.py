@@ -9,14 +9,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rl_lab import checkpoints, paths, provenance, runs
 from rl_lab.checkpoints import Checkpoint
+from rl_lab.errors import Unanswered
 from rl_lab.states import probing
 from rl_lab.states.probing import Verdict
 from rl_lab.states.strategies import BARRIER, RESET
-from rl_lab.training import watching
+from rl_lab.training import warm_start, watching
 from rl_lab.training.plan import Work
 from rl_lab.training.promise import EQUIVALENT, Promise
+
+CPU = "cpu"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +32,13 @@ class Start:
         checkpoint: Where it goes on; None begins at step 0.
         verdict: How the states of environments are kept.
         promise: What holds for an interruption.
+        fault: What went wrong before anything could be learned; None is nothing.
     """
 
     checkpoint: Checkpoint | None
     verdict: Verdict
     promise: Promise
+    fault: Unanswered | None
 
     def card(self) -> dict[str, Any]:
         """The same for `run.json`."""
@@ -43,15 +50,25 @@ class Start:
         }
 
 
-def made_with(threads: int) -> dict[str, Any]:
+def made_with(plan: Work) -> dict[str, Any]:
     """What must be the same for equal bits."""
     machine = provenance.machine()
+    device = plan.training.device
     return {
         "versions": provenance.versions(),
         "system": machine["system"],
         "processor": machine["processor"],
-        "threads": threads,
+        "threads": plan.threads,
+        **({} if device == CPU else {"device": _full_name(device)}),
     }
+
+
+def _full_name(device: str) -> str:
+    """A device's name with that of the card behind it; the agent refuses what is not there."""
+    try:
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    except (RuntimeError, AssertionError, ValueError):
+        return device
 
 
 def start(plan: Work, tell: Callable[[str], None]) -> Start:
@@ -69,7 +86,8 @@ def start(plan: Work, tell: Callable[[str], None]) -> Start:
         checkpoints.set_aside(damage.folder)
     if found is None:
         runs.clear(plan.folder)
-        begun = _judged(None, _probed(plan), plan)
+        verdict, fault = _probed(plan)
+        begun = _judged(None, verdict, plan, fault)
     else:
         begun = _judged(found, Verdict(**_tuples(found.manifest["verdict"])), plan)
         _put_back(found, plan.folder)
@@ -77,34 +95,43 @@ def start(plan: Work, tell: Callable[[str], None]) -> Start:
     return begun
 
 
-def _probed(plan: Work) -> Verdict:
+def _probed(plan: Work) -> tuple[Verdict, Unanswered | None]:
+    """How environments can be brought back, and their fault where they hang when that is tried."""
     way = plan.training.vectorization
     if way != "sync":
         # Their states lie in other processes, or in a class that nobody here knows.
-        return Verdict(
-            RESET, False, (f"training.vectorization={way} keeps environments' states out of reach",)
-        )
-    with watching.watched(plan.answer_within_s):
-        return probing.probe(plan.make_env, plan.training.wrappers)
+        why = f"training.vectorization={way} keeps environments' states out of reach"
+        return Verdict(RESET, False, (why,)), None
+    try:
+        with watching.watched(plan.answer_within_s):
+            return probing.probe(plan.make_env, plan.training.wrappers), None
+    except Unanswered as fault:
+        return Verdict(RESET, False, ("it hangs",)), fault
 
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "reasons": tuple(data["reasons"])}
 
 
-def _judged(found: Checkpoint | None, verdict: Verdict, plan: Work) -> Start:
+def _judged(
+    found: Checkpoint | None, verdict: Verdict, plan: Work, fault: Unanswered | None = None
+) -> Start:
     reasons = []
     if not verdict.exact and plan.training.vectorization != "sync":
         reasons.append(verdict.reasons[-1])
     elif not verdict.exact:
         reasons.append(f"the environment does not repeat itself ({verdict.reasons[-1]})")
+    if plan.training.device != CPU:
+        reasons.append(f"training.device={plan.training.device} need not add in one order")
+    if plan.training.parallel_updates:
+        reasons.append("training.parallel_updates lets two threads draw from one random stream")
     if plan.training.seconds is not None:
         reasons.append("training.seconds ends it by the clock")
     if found is not None:
         reasons += found.manifest["reasons"]
-        reasons += _changes(found.manifest["made_with"], made_with(plan.threads))
+        reasons += _changes(found.manifest["made_with"], made_with(plan))
     # A reason that an earlier attempt had holds for all that follow.
-    return Start(found, verdict, Promise(reasons))
+    return Start(found, verdict, Promise(reasons), fault)
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -121,10 +148,11 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def tell_promise(plan: Work, begun: Start, tell: Callable[[str], None]) -> None:
     """Say what an interruption would cost, once all that is known that speaks against it."""
     if begun.checkpoint is None and (run := plan.training.warm_start):
-        tell(
-            f"weights: networks, optimiser and normaliser are those of {run}; counters, schedules, "
-            "random streams and replay buffer begin anew"
-        )
+        rows = warm_start.replay_rows(Path(run)) if plan.training.warm_start_replay else 0
+        taken, new = ["networks", "optimiser", "normaliser"], ["counters", "schedules"]
+        taken += [f"replay buffer ({rows} rows)"] if rows else []
+        new += ["random streams"] if rows else ["random streams", "replay buffer"]
+        tell(f"weights: {_listed(taken)} are those of {run}; {_listed(new)} begin anew")
     if begun.verdict.strategy == BARRIER:
         tell(
             "episodes cannot be gone on with in this environment: all are cut short every "
@@ -134,6 +162,10 @@ def tell_promise(plan: Work, begun: Start, tell: Callable[[str], None]) -> None:
         tell(f"resume: equivalent, not exact, as {'; '.join(begun.promise.reasons)}")
     elif begun.checkpoint is not None:
         tell(f"resume: exact (environments by {begun.verdict.strategy})")
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _put_back(found: Checkpoint, run: Path) -> None:

@@ -13,26 +13,48 @@ from rl_lab.agent import Agent, MakeAgent, Training
 from rl_lab.errors import BadInput
 
 
-def identity(run: Path) -> dict[str, Any]:
+def identity(run: Path, takes_replay: bool) -> dict[str, Any]:
     """What a run's end is, whatever its folder is called: part of the new run's recipe.
 
+    Args:
+        run: Where it lies.
+        takes_replay: Whether its replay buffer is wanted, too.
+
     Raises:
-        BadInput: It is not a complete run.
+        BadInput: It is not a complete run, or its last checkpoint is not whole.
     """
     card = runs.require_complete(run)
     policy = frozen_policy.read_card(run / runs.POLICIES["final"])
     facts = {key: card[key] for key in ("recipe_hash", "seed", "steps")}
-    return {**facts, "policy": policy.onnx_sha256}
+    rows = replay_rows(run) if takes_replay else 0
+    return {**facts, "policy": policy.onnx_sha256, **({"replay_rows": rows} if rows else {})}
+
+
+def replay_rows(run: Path) -> int:
+    """Rows that were written to the replay buffer that a complete run kept; 0 for none.
+
+    Raises:
+        BadInput: Its last checkpoint is not whole.
+    """
+    kept = checkpoints.final(run, runs.require_complete(run)["steps"])
+    if ring := kept.rings.get(states.REPLAY):
+        return int(ring["written"])
+    # A buffer of the user's own, whose rows lie where it likes.
+    rest = kept.state().data[states.REPLAY]
+    return int(rest["pos"]) if rest.get("own") else 0
 
 
 def starting(make_agent: MakeAgent, training: Training) -> MakeAgent:
-    """The factory, whose agents start with the weights and the normaliser of `warm_start`.
+    """The factory, whose agents start with weights, normaliser and replay of `warm_start`.
 
-    Counters, schedules, random streams and the replay buffer are the new run's own.
+    Counters, schedules and random streams are the new run's own; so is the replay buffer where
+    that run kept none or where it is not wanted.
     """
     if training.warm_start is None:
         return make_agent
     run = Path(training.warm_start)
+    parts = [states.WEIGHTS, states.NORMALIZER]
+    parts += [states.REPLAY] if training.warm_start_replay else []
 
     def make(
         make_env: Callable[[], gymnasium.Env[Any, Any]], training: Training, seed: int
@@ -42,12 +64,13 @@ def starting(make_agent: MakeAgent, training: Training) -> MakeAgent:
         _require_same_algorithm(run, agent)
         state = checkpoints.final(run, card["steps"]).state()
         try:
-            agent.restore(state, (states.WEIGHTS, states.NORMALIZER))
+            agent.restore(state, parts)
         except states.StateMismatch as error:
             raise BadInput(
                 f"training.warm_start={run}: {error.came}",
                 error.expected,
-                f"It is {card['agent']} on {card['environment']}; its networks must be the same.",
+                f"It is {card['agent']} on {card['environment']}; its networks must be the same, "
+                "its replay buffer, too, unless training.warm_start_replay=false.",
             ) from error
         return agent
 

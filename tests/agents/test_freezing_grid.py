@@ -14,6 +14,7 @@ import pytest
 import torch
 from gymnasium import spaces as gym_spaces
 from rl_lab_agents import sb3
+from small_agents import plain_training
 
 from rl_lab import freezing, seeding, spaces
 from rl_lab.agent import Training
@@ -106,22 +107,7 @@ class Dummy(gymnasium.Env):
 
 
 def training(**changes: Any) -> Training:
-    fields = {
-        "steps": 1,
-        "n_envs": 2,
-        "normalize_observation": False,
-        "normalize_reward": False,
-        "frame_stack": 1,
-        "selection_every_steps": 0,
-        "selection_episodes": 1,
-        "seconds": None,
-        "log_every_steps": None,
-        "log_episodes": False,
-        "vectorization": "sync",
-        "wrappers": (),
-        "warm_start": None,
-    }
-    return Training(**{**fields, **changes})
+    return plain_training(**{"steps": 1, "n_envs": 2, **changes})
 
 
 def policy_name(algorithm: str, observation: str) -> str:

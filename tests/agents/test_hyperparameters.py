@@ -10,6 +10,7 @@ import fakes
 import gymnasium
 import numpy as np
 import pytest
+from small_agents import plain_training
 
 pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
 import stable_baselines3
@@ -17,14 +18,13 @@ from rl_lab_agents import exploring, live, sb3, schedules
 from stable_baselines3.common import noise as library
 
 from rl_lab import cli
-from rl_lab.agent import Training
 from rl_lab.errors import BadInput
 
 assert fakes
 
 
 def built(environment: str, algorithm: str, policy: str = "MlpPolicy", **settings: Any) -> Any:
-    training = Training(100, 1, False, False, 1, 0, 1, None, None, False, "sync", (), None)
+    training = plain_training(steps=100)
     path = algorithm if "." in algorithm else f"stable_baselines3.{algorithm}"
 
     def make() -> Any:

@@ -11,10 +11,9 @@ import fakes  # noqa: F401  registers environments
 import gymnasium
 import numpy as np
 import pytest
-from rl_lab_agents import sb3
+from small_agents import CONTRIB, CORE, FAST, agent_of
 
 from rl_lab import checkpoints, environments, paths, states
-from rl_lab.agent import Training
 from rl_lab.cli import config, planning
 from rl_lab.environments import EnvironmentRecipe
 from rl_lab.states import strategies
@@ -31,8 +30,6 @@ OU = {"action_noise": {"kind": "ornstein-uhlenbeck", "std": 0.3}}
 LINEAR = {"schedule": "linear", "start": 1e-2, "end": 0.0}
 PLAIN: dict[str, Any] = {}
 NORMAL: dict[str, Any] = {"normalize_observation": True, "normalize_reward": True}
-WRAPPERS: dict[str, Any] = {"Taxi-v4": ({"name": "rl_lab.wrappers.MasksOfInfo"},)}
-CORE, CONTRIB, FAST = "stable_baselines3.", "sb3_contrib.", "rl_lab_agents.fast."
 
 CASES = [
     (CORE + "PPO", "CartPole-v1", {**PPO, "learning_rate": LINEAR}, NORMAL, 3),
@@ -84,35 +81,6 @@ CASES = [
 def name_of(case: Any) -> str:
     algorithm, environment, _, preparation, n_envs = case
     return "-".join([algorithm.rpartition(".")[2], environment, *preparation, str(n_envs)])
-
-
-def policy_of(algorithm: str, settings: Any) -> str:
-    if "replay_buffer" in settings:
-        return "MultiInputPolicy"
-    return "MlpLstmPolicy" if "Recurrent" in algorithm else "MlpPolicy"
-
-
-def agent_of(
-    case: Any,
-    seed: int = 0,
-    strategy: str = strategies.SNAPSHOT,
-    recipe: EnvironmentRecipe | None = None,
-) -> sb3.Sb3Agent:
-    algorithm, environment, settings, preparation, n_envs = case
-    if algorithm.startswith(FAST):
-        pytest.importorskip("numba", reason="needs the extra 'fast'")
-    base = Training(0, n_envs, False, False, 1, 0, 0, None, None, False, "sync", (), None)
-    training = Training(**{**vars(base), **preparation})
-    recipe = recipe or EnvironmentRecipe(environment, {}, WRAPPERS.get(environment, ()), 25)
-    policy = policy_of(algorithm, settings)
-    return sb3.make(
-        strategies.prepared(lambda: environments.make(recipe), strategy),
-        training,
-        seed,
-        algorithm=algorithm,
-        policy=policy,
-        **settings,
-    )
 
 
 class Until:

@@ -13,6 +13,7 @@ import fakes
 import gymnasium
 import numpy as np
 import pytest
+from small_agents import plain_training
 
 pytest.importorskip("stable_baselines3", reason="needs stable-baselines3")
 from rl_lab_agents import sb3, vectorizing
@@ -35,7 +36,13 @@ class Quiet:
 
 
 def training(way: str, n_envs: int = 2, *wrappers: Any) -> Training:
-    return Training(0, n_envs, True, True, 1, 0, 0, None, None, False, way, wrappers, None)
+    return plain_training(
+        n_envs=n_envs,
+        normalize_observation=True,
+        normalize_reward=True,
+        vectorization=way,
+        wrappers=wrappers,
+    )
 
 
 def weights(
@@ -209,7 +216,7 @@ def test_a_process_that_never_makes_its_environment() -> None:
 
 
 def test_wrappers_for_learning_alone_do_not_change_the_recorded_return() -> None:
-    plain = Training(0, 1, False, False, 1, 0, 0, None, None, False, "sync", (CLIP,), None)
+    plain = plain_training(wrappers=(CLIP,))
     env = vectorizing.vectorized(functools.partial(gymnasium.make, "FakeCountdown-v0"), plain, 0.9)
     env.seed(0)
     env.reset()

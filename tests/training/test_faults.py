@@ -133,13 +133,32 @@ def test_a_fault_is_one_line_and_a_report(
 
 
 @pytest.mark.parametrize("hangs", ["FakePicky-v0", "FakeStuck-v0"])
-def test_a_hang_in_a_selection_or_in_the_first_try_is_noticed_too(
+def test_a_hang_in_a_selection_or_in_the_first_try_is_a_fault_like_any(
     hangs: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = [*WORDS, f"env={hangs}", f"output={tmp_path}", "answer_within_s=1"]
     assert cli.main(["train", *words, "training.selection_every_steps=64"]) == 1
     (error,) = complaints(capfd.readouterr().err)
-    assert f"environment {hangs} has not answered for 1 s" in error
+    text = f"environment {hangs} has not answered for 1 s"
+    assert text in error
+    run = run_in(tmp_path)
+    card = runs.read(run)
+    assert (card["status"], text in card["error"]) == ("failed", True)
+    report = json.loads((run / "crash" / "crash.json").read_text())
+    assert text in report["error"]
+    assert report["checkpoint"] == (64 if hangs == "FakePicky-v0" else None)
+
+
+def test_a_hang_in_the_first_try_is_tried_again_once_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*WORDS, "env=FakeStuck-v0", f"output={tmp_path}", "answer_within_s=1"]
+    assert cli.main(["train", *words]) == 1
+    monkeypatch.setattr(Stuck, "step", fakes.Countdown.step)
+    assert cli.main(["train", *words]) == 0
+    card = runs.read(run_in(tmp_path))
+    assert (card["status"], card["resume"]["level"], card["error"]) == ("complete", "exact", None)
+    assert not (run_in(tmp_path) / "crash").exists()
 
 
 def test_a_hang_while_adapting_is_noticed_and_mended_it_goes_on(

@@ -83,6 +83,24 @@ def test_state_of_ones_own_goes_on_exactly(case: str, tmp_path: Path) -> None:
     assert resume["from_step"] > 0
 
 
+@pytest.mark.parametrize("kind", ["Prioritised: {floor: 0.2}", "Shelf: {}"])
+def test_a_replay_buffer_of_ones_own_goes_on_exactly(kind: str, tmp_path: Path) -> None:
+    words = ["env=CartPole-v1", "agent=dqn", "tuned=none", "monitoring=none", "training.steps=320"]
+    words += ["agent.learning_starts=50", "agent.batch_size=16", "agent.buffer_size=400"]
+    words += ["agent.policy_kwargs.net_arch=[16]", "checkpoint.every_steps=64"]
+    words += ["training.selection_every_steps=0", f"agent.replay_buffer={{fake_parts.{kind}}}"]
+    assert attempt([*words, f"output={tmp_path / 'a'}"]) == 0
+    killed = [*words, f"output={tmp_path / 'b'}"]
+    for boundary in (50, 30):
+        arm = lambda: dying_at(Recorder, "boundary", boundary)  # noqa: B023, E731
+        assert attempt(killed, arm) == -signal.SIGKILL
+    assert attempt(killed) == 0
+    require_identical(run_in(tmp_path / "a"), run_in(tmp_path / "b"))
+    resume = runs.read(run_in(tmp_path / "b"))["resume"]
+    assert (resume["level"], resume["reasons"]) == ("exact", [])
+    assert resume["from_step"] > 0
+
+
 def test_objects_made_on_the_way_are_missed_when_they_cannot_be_put_back(tmp_path: Path) -> None:
     words = [*words_of(callback("Noting")), f"output={tmp_path}"]
     assert attempt(words, lambda: dying_at(Recorder, "boundary", 7)) == -signal.SIGKILL

@@ -53,6 +53,7 @@ class OffPolicy:
     decide (`_decide`).
     """
 
+    devices = ("cpu",)
     _network: Any = None
 
     def _setup_model(self: Any) -> None:

@@ -22,6 +22,7 @@ class OnPolicy:
     warning that says why.
     """
 
+    devices = ("cpu",)
     _network: network.Network | None = None
     _rollout: Rollout | None = None
 

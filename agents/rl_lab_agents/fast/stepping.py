@@ -80,28 +80,6 @@ def _ended(i: int, info: dict[str, Any]) -> Ended:
     return Ended(i, info["terminal_observation"], info["TimeLimit.truncated"], info)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Peeled:
-    """One environment without its wrappers.
-
-    Attributes:
-        step: The innermost `step` that may be called directly.
-        limit: The wrapper that cuts episodes off, or None.
-        checked: The wrapper that says what is wrong.
-        keep: Takes over the last transitions.
-    """
-
-    step: Callable[[Any], Any]
-    limit: Any
-    checked: CheckedEnv
-    keep: Callable[[tuple[Any, Any, float]], None]
-
-    @property
-    def most_steps(self) -> float:
-        """Of an episode."""
-        return math.inf if self.limit is None else int(self.limit._max_episode_steps)
-
-
 class Stepper:
     """Steps the environments of a `DummyVecEnv` one after another.
 
@@ -113,9 +91,6 @@ class Stepper:
         self._monitors = monitors
         self._shape = monitors[0].observation_space.shape
         self._parts = [_peel(monitor) for monitor in monitors]
-        # Looked up once: in the loop over environments every name costs.
-        self._loop = [(p.step, p.most_steps, p.checked, p.keep) for p in self._parts]
-        self._rewards = [monitor.rewards for monitor in monitors]
 
     def step(
         self, actions: Sequence[Any], observations: np.ndarray, rewards: np.ndarray
@@ -134,33 +109,35 @@ class Stepper:
             EnvironmentFault: An environment raised, or gave an observation of another shape.
         """
         ended = []
-        at_work, since_s, copy, shape = CheckedEnv.at_work, time.monotonic(), np.array, self._shape
+        monitors, clock = self._monitors, time.monotonic
         i = 0
         try:
-            for i, (step, most_steps, checked, keep) in enumerate(self._loop):
-                at_work[0] = checked, since_s
-                action = actions[i]
-                observation, reward, terminated, truncated, info = step(action)
-                observation = copy(observation)
-                keep((action, observation, reward))
-                if observation.shape != shape:
+            for i, (step, limit, checked) in enumerate(self._parts):
+                CheckedEnv.at_work = checked, clock()
+                observation, reward, terminated, truncated, info = step(actions[i])
+                observation = np.array(observation)
+                checked.keep((actions[i], observation, reward))
+                if observation.shape != self._shape:
                     raise self._fault(i, observation_fault(self._space(i), observation), 1)
                 rewards[i] = reward
-                episode = self._rewards[i]
-                episode.append(reward)
-                if terminated or truncated or len(episode) >= most_steps:
+                monitors[i].rewards.append(reward)
+                if limit is not None:
+                    limit._elapsed_steps += 1
+                    if limit._elapsed_steps >= limit._max_episode_steps:
+                        truncated = True
+                if terminated or truncated:
                     self.require_finite(i, observation, reward)
-                    ended.append(Ended(i, observation, not terminated, self._close(i, info)))
-                    observation, _ = self._monitors[i].reset()
-                    self._rewards[i] = self._monitors[i].rewards
-                    since_s = time.monotonic()
+                    info = self._close_episode(i, info)
+                    cut = truncated and not terminated
+                    ended.append(Ended(i, observation, cut, info))
+                    observation, _ = monitors[i].reset()
                 observations[i] = observation
         except EnvironmentFault:
             raise
         except Exception as error:
-            self._parts[i].keep((actions[i], None, math.nan))
+            self._parts[i][2].keep((actions[i], None, math.nan))
             raise self._fault(i, f"raised {type(error).__name__}: {error}", 1) from error
-        at_work[0] = None
+        CheckedEnv.at_work = None
         return ended
 
     def require_finite(self, i: int, observation: np.ndarray, reward: float) -> None:
@@ -176,19 +153,17 @@ class Stepper:
 
     def settle(self) -> None:
         """Leave the wrappers as if every step had gone through them."""
-        for monitor, part in zip(self._monitors, self._parts, strict=True):
-            part.checked.note(len(monitor.rewards))
-            if part.limit is not None:
-                part.limit._elapsed_steps = len(monitor.rewards)
+        for monitor, (_, _, checked) in zip(self._monitors, self._parts, strict=True):
+            checked.note(len(monitor.rewards))
 
     def _space(self, i: int) -> Any:
         return self._monitors[i].observation_space
 
     def _fault(self, i: int, what: str, more: int) -> EnvironmentFault:
         step = len(self._monitors[i].rewards) + more
-        return self._parts[i].checked.note(step).fault(what)
+        return self._parts[i][2].note(step).fault(what)
 
-    def _close(self, i: int, info: dict[str, Any]) -> dict[str, Any]:
+    def _close_episode(self, i: int, info: dict[str, Any]) -> dict[str, Any]:
         """What `Monitor.step` does at the end of an episode."""
         monitor = self._monitors[i]
         total, length = float(sum(monitor.rewards)), len(monitor.rewards)
@@ -202,7 +177,8 @@ class Stepper:
         return {**info, "episode": episode, **monitor.current_reset_info}
 
 
-def _peel(monitor: Monitor[Any, Any]) -> _Peeled:
+def _peel(monitor: Monitor[Any, Any]) -> tuple[Callable[[Any], Any], Any, CheckedEnv]:
+    """The innermost `step` that may be called directly, the step limit to apply, the checks."""
     checked: Any = monitor.env
     env = checked.env
     limit = None
@@ -210,4 +186,4 @@ def _peel(monitor: Monitor[Any, Any]) -> _Peeled:
         limit, env = env, env.env
     if type(env) is OrderEnforcing:
         env = env.env
-    return _Peeled(env.step, limit, checked, checked.keeper())
+    return env.step, limit, checked

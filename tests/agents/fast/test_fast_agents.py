@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import stable_baselines3
 import torch
+from small_agents import plain_training
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -25,7 +26,6 @@ from rl_lab_agents.fast.stepping import Stepper
 from rl_lab_agents.fast.td3 import FastTD3
 
 from rl_lab import freezing
-from rl_lab.agent import Training
 from rl_lab.environments import CheckedEnv, EnvironmentRecipe, make
 from rl_lab.errors import EnvironmentFault
 
@@ -60,10 +60,9 @@ class Silent:
 
 def agent_of(name: str, make_env: Any = None, seed: int = 0, **training: Any) -> Any:
     kind, environment, settings = AGENTS[name]
-    plain = Training(0, 2, False, False, 1, 0, 0, None, None, False, "sync", (), None)
     return sb3.make(
         make_env or (lambda: make(EnvironmentRecipe(environment, {}, (), 20))),
-        Training(**{**vars(plain), **training}),
+        plain_training(**{"n_envs": 2, **training}),
         seed,
         algorithm=f"{kind.__module__}.{kind.__name__}",
         policy="MlpPolicy",
@@ -128,7 +127,7 @@ def test_faults_are_found_where_they_happen(name: str, fault: str, normalize: bo
         agent.learn(100, Silent())
     standard = sb3.make(
         lambda: Faulty(fault),
-        Training(0, 2, False, False, 1, 0, 0, None, None, False, "sync", (), None),
+        plain_training(n_envs=2),
         0,
         algorithm=f"stable_baselines3.{name.upper()}",
         policy="MlpPolicy",

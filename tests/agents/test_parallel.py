@@ -1,0 +1,157 @@
+"""Learning while the next steps are taken: nothing is lost, and only one thread is left."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from identical import attempt, dying_at, run_in
+from rl_lab_agents import parallel
+from small_agents import agent_of
+
+from rl_lab import cli, runs, states
+from rl_lab.errors import BadInput
+from rl_lab.training.recorder import Recorder
+
+OFF = {
+    "policy_kwargs": {"net_arch": [16]},
+    "learning_starts": 40,
+    "batch_size": 16,
+    "buffer_size": 150,
+}
+AT_ONCE = {"parallel_updates": True}
+CORE, CONTRIB = "stable_baselines3.", "sb3_contrib."
+
+
+class Watching:
+    """Notes what is at work where the state is whole."""
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def metrics(self, step: int, values: Any) -> None:
+        self.values = values
+
+    def boundary(self, step: int) -> bool:
+        self.threads.append(threading.active_count())
+        return True
+
+
+def learned(kind: str, **settings: Any) -> Any:
+    case = (kind, "Pendulum-v1", {**OFF, **settings}, AT_ONCE, 1)
+    agent, listener = agent_of(case), Watching()
+    before = threading.active_count()
+    agent.learn(120, listener)
+    assert set(listener.threads) == {before}, "at a boundary nobody learns"
+    return agent
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (CORE + "SAC", {}),
+        (CORE + "SAC", {"use_sde": True, "train_freq": 4, "gradient_steps": 4}),
+        (CORE + "TD3", {"action_noise": {"kind": "normal", "std": 0.1}}),
+        (CONTRIB + "TQC", {}),
+        (CONTRIB + "CrossQ", {}),
+    ],
+)
+def test_as_many_updates_as_in_turn(kind: str, settings: Any) -> None:
+    agent = learned(kind, **settings)
+    in_turn = agent_of((kind, "Pendulum-v1", {**OFF, **settings}, {}, 1))
+    in_turn.learn(120, Watching())
+    assert agent.costs() == in_turn.costs()
+    assert agent._model._n_updates == in_turn._model._n_updates
+    assert agent._counts.get(parallel.PENDING) is None
+    model = agent._model
+    assert model.policy.actor is model.actor
+    assert not {"train", "learn", "collect_rollouts"} & set(vars(model))
+    assert not {"add", "sample"} & set(vars(model.replay_buffer))
+    # The weights that act are one update behind, so they are other weights.
+    first = next(iter(in_turn._model.policy.actor.parameters()))
+    assert not np.array_equal(
+        first.detach().numpy(), next(iter(model.policy.actor.parameters())).detach().numpy()
+    )
+
+
+def test_what_is_owed_outlasts_a_stop() -> None:
+    case = (CORE + "SAC", "Pendulum-v1", OFF, AT_ONCE, 1)
+    agent = agent_of(case)
+
+    class Stopping(Watching):
+        def boundary(self, step: int) -> bool:
+            if step == 80:
+                self.state = agent.state()
+            return step < 80
+
+    listener = Stopping()
+    agent.learn(120, listener)
+    again = agent_of(case)
+    again.restore(listener.state, states.ALL)
+    assert again._counts[parallel.PENDING] == 1
+    again.learn(120, Watching())
+    assert again.costs()["gradient_updates"] == learned(CORE + "SAC").costs()["gradient_updates"]
+
+
+def test_steps_are_taken_while_it_learns() -> None:
+    agent = agent_of((CORE + "SAC", "Pendulum-v1", OFF, AT_ONCE, 1))
+    met: list[int] = []
+    # Whoever comes first waits; in turn they would never meet.
+    both = threading.Barrier(2, lambda: met.append(1), timeout=20)
+    buffer: Any = agent._model.replay_buffer
+    sample = buffer.sample
+
+    def meeting(*args: Any, **keywords: Any) -> Any:
+        if len(met) < 20:
+            both.wait()
+        return sample(*args, **keywords)
+
+    class Meeting(gymnasium.Wrapper[Any, Any, Any, Any]):
+        def step(self, action: Any) -> Any:
+            if threading.active_count() > before and len(met) < 20:
+                both.wait()
+            return self.env.step(action)
+
+    buffer.sample = meeting
+    inner: Any = agent._model.get_env()
+    inner.envs[0] = Meeting(inner.envs[0])
+    before = threading.active_count()
+    agent.learn(120, Watching())
+    assert len(met) == 20
+
+
+def test_an_error_of_the_other_thread_ends_the_training() -> None:
+    agent = agent_of((CORE + "SAC", "Pendulum-v1", OFF, AT_ONCE, 1))
+
+    def refuse(*unused: Any, **keywords: Any) -> None:
+        raise ZeroDivisionError("in the other thread")
+
+    agent._model.replay_buffer.sample = refuse
+    with pytest.raises(ZeroDivisionError, match="in the other thread"):
+        agent.learn(120, Watching())
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment"), [(CORE + "DQN", "CartPole-v1"), (CORE + "PPO", "Pendulum-v1")]
+)
+def test_what_cannot_act_with_older_weights_is_refused(kind: str, environment: str) -> None:
+    settings = OFF if kind.endswith("DQN") else {}
+    with pytest.raises(BadInput, match="parallel_updates=true with"):
+        agent_of((kind, environment, settings, AT_ONCE, 1))
+
+
+def test_a_run_says_that_it_is_not_exact_and_goes_on(tmp_path: Path) -> None:
+    words = "env=Pendulum-v1 agent=sac tuned=none monitoring=none training.steps=200"
+    words += " agent.learning_starts=40 agent.batch_size=16 checkpoint.every_steps=50"
+    words += " training.selection_every_steps=0 training.parallel_updates=true"
+    words += " agent.policy_kwargs.net_arch=[16]"
+    command = [*words.split(), f"output={tmp_path}"]
+    assert attempt(command, lambda: dying_at(Recorder, "boundary", 120)) != 0
+    assert cli.main(["train", *command]) == 0
+    resume = runs.read(run_in(tmp_path))["resume"]
+    assert (resume["level"], resume["from_step"]) == ("equivalent", 100)
+    assert "two threads" in resume["reasons"][0]

@@ -66,14 +66,17 @@ def read(folder: Path) -> dict[str, Any]:
         BadInput: The folder is no run, or is of a newer format.
     """
     path = folder / paths.RUN_CARD
-    if not path.is_file():
+    do = "Update rl-lab to the version that made the run."
+    try:
+        return files.read_versioned(path, FORMAT_VERSION, do)
+    except BadInput:
+        if path.is_file():
+            raise
         raise BadInput(
             f"{folder} is not a run",
             f"a folder with {paths.RUN_CARD}",
             "`rl-lab list` shows the runs at hand.",
-        )
-    do = "Update rl-lab to the version that made the run."
-    return files.read_versioned(path, FORMAT_VERSION, do)
+        ) from None
 
 
 def status(folder: Path) -> str | None:

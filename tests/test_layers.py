@@ -19,6 +19,7 @@ PURE = {
     "energy",
     "errors",
     "files",
+    "garbage",
     "paths",
     "provenance",
     "records",

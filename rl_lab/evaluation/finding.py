@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from rl_lab import paths, runs
+from rl_lab import garbage, paths, runs
 from rl_lab.errors import BadInput
 from rl_lab.evaluation.plan import Failure
 
 
+@garbage.uncollected()
 def find_policies(places: Iterable[Path], which: str = "final") -> tuple[list[Path], list[Failure]]:
     """Frozen policies at the given places: policies, runs, or folders of runs.
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import bisect
-import contextlib
 import dataclasses
-import gc
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from rl_lab import frozen_policy, paths, seeding
+from rl_lab import frozen_policy, garbage, paths, seeding
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import facing
 from rl_lab.evaluation.facing import Piece, Share
@@ -93,14 +91,14 @@ def entrants(folders: Sequence[Path]) -> tuple[list[Entrant], list[Failure]]:
     return made, damaged
 
 
+@garbage.uncollected()
 def _read_cards(folders: Sequence[Path]) -> tuple[list[tuple[Path, Card]], list[Failure]]:
     cards, damaged = [], []
-    with _without_collector():
-        for folder in folders:
-            try:
-                cards.append((folder, frozen_policy.read_card(folder)))
-            except BadInput as error:
-                damaged.append(Failure(str(folder), seeding.UNKNOWN, str(error)))
+    for folder in folders:
+        try:
+            cards.append((folder, frozen_policy.read_card(folder)))
+        except BadInput as error:
+            damaged.append(Failure(str(folder), seeding.UNKNOWN, str(error)))
     return cards, damaged
 
 
@@ -237,18 +235,6 @@ class Tasks(Sequence[Task]):
     def _task(self, policy: int, share: Share, piece: Piece) -> Task:
         who = self.contestants[policy]
         return Task(who.contestant, who.training_seed, who.folder, share.context, piece)
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Make what is kept: looking for garbage among hundreds of thousands takes seconds."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def worlds(work: Iterable[Task]) -> list[Context]:

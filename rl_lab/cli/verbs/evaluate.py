@@ -35,7 +35,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_lab import files, paths, provenance, records, scores_file, seeding
+from rl_lab import files, garbage, paths, provenance, records, scores_file, seeding
 from rl_lab.cli import (
     adaptability,
     concluding,
@@ -163,6 +163,7 @@ def _code(folder: Path) -> int:
     return EXIT_FAILED if scores_file.read(folder / paths.SCORES)["failures"] else EXIT_DONE
 
 
+@garbage.uncollected()
 def _request(
     data: Mapping[str, Any],
     options: Options,

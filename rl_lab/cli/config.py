@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,13 +63,15 @@ class Composer:
                         f"no value for {', '.join(missing)}", "a value", f"Give {missing[0]}=VALUE."
                     )
                 plain = OmegaConf.to_container(config, resolve=True)
-                self._known = self._known or set(map(str, hydra_compose(self._verb)))
+                if not self._known and set(map(str, config)) != _usual_keys(self._verb):
+                    self._known = set(map(str, hydra_compose(self._verb)))
             except (HydraException, OmegaConfBaseException) as error:
                 raise _explain(self._verb, words, error) from error
             except (YAMLError, OSError, ValueError) as error:
                 raise _does_not_compose(error) from error
         assert isinstance(plain, dict)
-        _require_keys(self._verb, set(map(str, plain)), self._known)
+        if self._known:
+            _require_keys(self._verb, set(map(str, plain)), self._known)
         return {str(key): value for key, value in plain.items()}
 
     def _composed(self, words: Sequence[str]) -> DictConfig:
@@ -104,6 +107,18 @@ class Composer:
         roots = [paths.conf_dir(), *filter(None, [self._options.config_dir])]
         chooses = any((root / key).is_dir() for root in roots)
         return chooses or override.package is not None or key.partition(".")[0] == "hydra"
+
+
+@functools.cache
+def _usual_keys(verb: str) -> set[str]:
+    """The keys that a verb has as far as its file says; where they differ, Hydra is asked.
+
+    A file of a group without a choice, or of an optional one, fills keys of others.
+    """
+    data = read_yaml(paths.conf_dir() / f"{verb}.yaml")
+    chosen = [entry for entry in data.pop("defaults", []) if isinstance(entry, dict)]
+    groups = {str(group) for entry in chosen for group in entry if entry[group]}
+    return {*data, *(group for group in groups if not group.startswith("optional "))}
 
 
 def _require_keys(verb: str, found: set[str], known: set[str]) -> None:

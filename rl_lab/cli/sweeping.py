@@ -108,9 +108,12 @@ def job_of(planned: Planned, options: Options) -> Job:
 
 
 def preload(verb: str, agent: Mapping[str, Any]) -> tuple[str, ...]:
-    """Modules that a training imports: its verb's, freezing, and the agent's own."""
-    module = str(agent.get("_target_", "")).rpartition(".")[0]
-    return "rl_lab.freezing", verb, module
+    """Modules that a training imports: its verb's, freezing, the agent's own, and its algorithm's.
+
+    An optimizer of torch imports torch's compiler in its first step, which takes a second.
+    """
+    named = [str(agent.get(key, "")).rpartition(".")[0] for key in ("_target_", "algorithm")]
+    return "torch._dynamo", "rl_lab.freezing", verb, *filter(None, named)
 
 
 def run(jobs: Sequence[Job], launcher: Launcher) -> tuple[Sequence[Finished], int]:

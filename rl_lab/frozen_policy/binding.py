@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from rl_lab.frozen_policy import layout
 from rl_lab.frozen_policy.card import Card
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 State = tuple[np.ndarray, ...]
 # Python has one empty tuple, so that asking for it takes 10 nanoseconds.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from rl_lab import spaces
 from rl_lab.errors import BadInput
 from rl_lab.frozen_policy import layout
 from rl_lab.frozen_policy.binding import State, bind
 from rl_lab.frozen_policy.card import Card
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 
 class FrozenPolicy:
@@ -173,6 +175,9 @@ def _restarted(state: State, episode_start: Any) -> State:
 
 
 def _session(graph: bytes, threads: int) -> onnxruntime.InferenceSession:
+    # Its import starts a thread, and jobs that share imports are forked before there is one.
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

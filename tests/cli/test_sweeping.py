@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +104,26 @@ def test_a_seed_that_steers_other_values_is_planned_each_time(tmp_path: Path) ->
 def test_a_bad_or_repeated_seed_is_refused(seeds: str) -> None:
     with pytest.raises(BadInput):
         sweeping.plan(config.expand([f"seed={seeds}"], multirun=True), Options())
+
+
+@pytest.mark.parametrize("verb", ["train", "tune", "evaluate", "adapt"])
+def test_a_verb_has_the_keys_that_its_file_says(verb: str) -> None:
+    """Where that holds, no second composition is needed to find an unknown key."""
+    with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
+        assert set(map(str, hydra_compose(verb))) == config._usual_keys(verb)
+
+
+def test_jobs_of_a_block_can_share_all_that_is_slow_to_import() -> None:
+    """A thread among them would forbid the fork, and each job would import for itself."""
+    (job,) = sweeping.plan([["env=CartPole-v1", "agent=ppo"]], Options()).jobs
+    code = (
+        "import json, sys\n"
+        "from rl_lab.cli.launching import block\n"
+        "assert block._preload(json.loads(sys.argv[1]))\n"
+        "before = set(sys.modules)\n"
+        "assert block._threads() in (0, 1), block._threads()\n"
+        "from rl_lab.cli.verbs import train\n"
+        "assert {'torch._dynamo', 'stable_baselines3.ppo', 'rl_lab_agents.standard'} <= before\n"
+    )
+    words = [sys.executable, "-c", code, json.dumps(job.preload)]
+    subprocess.run(words, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -227,8 +227,9 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
     """
 
     not_checkpointed = ("_recent",)
-    # What this process waits for, and since when by the monotonic clock.
-    at_work: ClassVar[tuple[Answering, float] | None] = None
+    # What this process waits for, and since when by the monotonic clock. In a list: to set an
+    # attribute of a class makes the interpreter look all of them up anew.
+    at_work: ClassVar[list[tuple[Answering, float] | None]] = [None]
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -243,21 +244,21 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._seed, self._episode = seed, 0
         self._episode += 1
         self._step = 0
-        CheckedEnv.at_work = self, time.monotonic()
+        CheckedEnv.at_work[0] = self, time.monotonic()
         try:
             observation, info = self.env.reset(seed=seed, options=options)
         except EnvironmentFault:
             raise
         except Exception as error:
             raise self.fault(f"raised {type(error).__name__}: {error}") from error
-        CheckedEnv.at_work = None
+        CheckedEnv.at_work[0] = None
         self._check(observation)
         return observation, info
 
     def step(self, action: Any) -> Any:
         """Step, checking what comes back."""
         self._step += 1
-        CheckedEnv.at_work = self, time.monotonic()
+        CheckedEnv.at_work[0] = self, time.monotonic()
         try:
             observation, reward, terminated, truncated, info = self.env.step(action)
             finite = math.isfinite(reward)
@@ -266,7 +267,7 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         except Exception as error:
             self._recent.append((action, None, math.nan))
             raise self.fault(f"raised {type(error).__name__}: {error}") from error
-        CheckedEnv.at_work = None
+        CheckedEnv.at_work[0] = None
         # Copied: some environments go on writing into what they returned.
         plain = observation.copy() if isinstance(observation, np.ndarray) else None
         self._recent.append((action, plain, reward))
@@ -292,9 +293,9 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._step = step
         return self
 
-    def keep(self, transition: tuple[Any, Any, float]) -> None:
-        """Take over an action with the observation (a copy) and the reward that it led to."""
-        self._recent.append(transition)
+    def keeper(self) -> Callable[[tuple[Any, Any, float]], None]:
+        """What takes over an action with the observation (a copy) and the reward it led to."""
+        return self._recent.append
 
     def fault(self, what: str) -> EnvironmentFault:
         """What is wrong, and where in which episode, with the last transitions."""

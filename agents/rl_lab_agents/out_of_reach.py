@@ -28,8 +28,8 @@ class OutOfReach:
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
         """While the environments are waited for; whoever watches asks them for `unanswered`."""
-        CheckedEnv.at_work = self, time.monotonic()
+        CheckedEnv.at_work[0] = self, time.monotonic()
         try:
             yield
         finally:
-            CheckedEnv.at_work = None
+            CheckedEnv.at_work[0] = None

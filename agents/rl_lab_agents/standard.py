@@ -1,8 +1,9 @@
 """PPO and A2C of stable-baselines3 without what costs time and changes no bit of the weights.
 
 Losses stay tensors until the end of an update, the entropy is left out of the graph where its
-weight is 0, distributions are written out, and the optimiser walks its tensors in C++. Same seed,
-same weights, to the last bit; a policy or a space that is not covered takes the library's own way.
+weight is 0, distributions are written out, and the optimiser steps all parameters as one. Same
+seed, same weights, to the last bit; a policy or a space that is not covered takes the library's own
+way.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional
+
+from rl_lab_agents import flat_adam
+from rl_lab_agents.flat_adam import FlatAdam
 
 
 def _is_covered(model: Any) -> bool:
@@ -80,13 +84,11 @@ def _step(model: Any, loss: torch.Tensor) -> None:
     optimizer = model.policy.optimizer
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    if model._flat is not None:
+        model._flat.step(model.max_grad_norm)
+        return
     torch.nn.utils.clip_grad_norm_(model.policy.parameters(), model.max_grad_norm, foreach=True)
     optimizer.step()
-
-
-def _walk_in_cpp(optimizer: torch.optim.Optimizer) -> None:
-    for group in optimizer.param_groups:
-        group["foreach"] = True
 
 
 def _normalized(advantages: torch.Tensor) -> torch.Tensor:
@@ -100,6 +102,21 @@ def _mean(tensors: list[torch.Tensor]) -> float:
 
 class _Rollouts:
     """Mixed into both: decides without building distributions, and stores without copies."""
+
+    _flat: FlatAdam | None = None
+
+    def _prepare(self: Any) -> None:
+        """Before an update: have one step of the optimiser be as few calls as it can."""
+        optimizer, parameters = self.policy.optimizer, list(self.policy.parameters())
+        if flat_adam.fault(optimizer, parameters):
+            self._flat = None
+            for group in optimizer.param_groups:
+                group["foreach"] = True
+        elif self._flat is None or not self._flat.bound():
+            self._flat = FlatAdam(optimizer, parameters)
+
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_flat"]
 
     def collect_rollouts(
         self: Any, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int
@@ -163,7 +180,7 @@ class PPO(_Rollouts, stable_baselines3.PPO):
             return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        _walk_in_cpp(self.policy.optimizer)
+        self._prepare()
         remaining = self._current_progress_remaining
         clip = self.clip_range(remaining)  # type: ignore[operator]
         clip_value = self.clip_range_vf and self.clip_range_vf(remaining)  # type: ignore[operator]
@@ -240,7 +257,7 @@ class A2C(_Rollouts, stable_baselines3.A2C):
             return
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        _walk_in_cpp(self.policy.optimizer)
+        self._prepare()
         (data,) = self.rollout_buffer.get(batch_size=None)
         values, log_prob, entropy_loss = _evaluate(self, data)
         advantages = _normalized(data.advantages) if self.normalize_advantage else data.advantages

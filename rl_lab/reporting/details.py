@@ -84,7 +84,8 @@ def seeds(evaluation: Evaluation) -> Table:
     caption = "Mean return per training seed"
     how = (
         "seeds that lie far apart say that the algorithm is a gamble; a worst tenth far below the"
-        " mean, that its episodes are."
+        " mean, that its episodes are. Dispersion: the range of the middle half; below four values"
+        " their standard deviation."
     )
     return table("seeds", caption, [tables.CONTESTANT, *columns], transposed(cells), how)
 

@@ -22,9 +22,9 @@ _HOW = (
     " Score: 0 is random play, 1 is solved."
     " Success: the share of episodes that reach the solved return. To the best: the difference"
     " in return on the same episodes, and p its test with Holm's correction. Robustness: the area"
-    " under the score along the shift. Adaptation: how much score continued learning adds, on"
-    " average over its budget."
+    " under the score along the shift."
 )
+_HOW_ADAPTED = " Adaptation: how much score continued learning adds, on average over its budget."
 # The best has no difference to the best; nothing is missing.
 _BEST = Cell("best")
 
@@ -37,6 +37,7 @@ def leaderboard(evaluation: Evaluation) -> Table:
     whys = [reason(c, "robustness") for c in contestants]
     training = [block(c, "training") for c in contestants]
     no_cost = [tables.NO_COST] * len(contestants)
+    adapted = _adapted(contestants)
     made: list[tuple[Column, list[Cell]]] = [
         (Column("rank"), _ranks(contestants)),
         (tables.CONTESTANT, [tables.name(c) for c in contestants]),
@@ -51,7 +52,7 @@ def leaderboard(evaluation: Evaluation) -> Table:
             Column("robustness", "area"),
             intervals(robustness, tables.whys(stored, "auc", whys), 2),
         ),
-        *_adapted(contestants),
+        *adapted,
         (
             Column("training time", "per seed", stored="s"),
             column(training, "seconds", text.duration, no_cost),
@@ -59,7 +60,8 @@ def leaderboard(evaluation: Evaluation) -> Table:
     ]
     columns, cells = [c for c, _ in made], [c for _, c in made]
     caption = "Leaderboard, the highest mean return first"
-    return table("leaderboard", caption, columns, transposed(cells), _HOW)
+    how = _HOW + (_HOW_ADAPTED if adapted else "")
+    return table("leaderboard", caption, columns, transposed(cells), how)
 
 
 def _adapted(contestants: Sequence[Data]) -> list[tuple[Column, list[Cell]]]:

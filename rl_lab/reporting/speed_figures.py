@@ -68,6 +68,7 @@ def _levels(found: Data) -> tuple[list[float], list[float], str]:
     levels = [level for level in found["levels"] if level.get("p99_us")]
     xs = [float(level["load"]) for level in levels]
     rate, limit = found.get("max_rate_per_s"), found.get("limited_by")
+    limit = "other work on the machine" if limit == "disturbance" else limit
     words = f"{rate:,.0f} per second, limited by {limit}" if rate is not None else ""
     return xs, [float(level["p99_us"]) for level in levels], words
 

@@ -29,14 +29,14 @@ def watched(limit_s: float) -> Iterator[None]:
         return
 
     def look(number: int, frame: object) -> None:
-        work = CheckedEnv.at_work
+        work = CheckedEnv.at_work[0]
         if work is not None and time.monotonic() - work[1] > limit_s:
-            CheckedEnv.at_work = None
+            CheckedEnv.at_work[0] = None
             raise work[0].unanswered(limit_s)
 
     before = signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, limit_s / _LOOKS, limit_s / _LOOKS)
-    CheckedEnv.at_work = None
+    CheckedEnv.at_work[0] = None
     try:
         yield
     finally:

@@ -16,14 +16,19 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 SMALL: dict[str, Any] = {"policy_kwargs": {"net_arch": [16, 16]}}
 PPO = {**SMALL, "n_steps": 40, "batch_size": 24, "n_epochs": 3}
+# Multiples of a kernel's width, so that all parameters are stepped as one tensor.
+WIDE: dict[str, Any] = {"policy_kwargs": {"net_arch": [64, 32]}}
 CASES = [
     ("PPO", "CartPole-v1", PPO),
     ("PPO", "CartPole-v1", {**PPO, "ent_coef": 0.02, "clip_range_vf": 0.2}),
     ("PPO", "CartPole-v1", {**PPO, "target_kl": 1e-3, "normalize_advantage": False}),
+    ("PPO", "CartPole-v1", {**PPO, **WIDE}),
+    ("PPO", "Acrobot-v1", {**PPO, **WIDE, "max_grad_norm": 0.05}),
     ("PPO", "Pendulum-v1", PPO),
     ("A2C", "CartPole-v1", SMALL),
     ("A2C", "CartPole-v1", {**SMALL, "ent_coef": 0.02, "normalize_advantage": True}),
     ("A2C", "CartPole-v1", {**SMALL, "use_rms_prop": False, "gae_lambda": 0.9}),
+    ("A2C", "CartPole-v1", {**WIDE, "use_rms_prop": False, "max_grad_norm": 0.05}),
 ]
 
 

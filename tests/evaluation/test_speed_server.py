@@ -109,6 +109,26 @@ def test_the_best_rate_is_the_highest_within_the_deadline() -> None:
     assert found == {"max_rate_per_s": 900.0, "max_load": 0.9, "limited_by": "capacity"}
 
 
+def test_a_level_that_keeps_what_a_lower_one_missed_is_no_best_rate() -> None:
+    found = server.best_rate(levels(1.0, 2.0, 40.0, 3.0, 500.0), deadline_us=10.0)
+    assert found == {"max_rate_per_s": 300.0, "max_load": 0.3, "limited_by": "disturbance"}
+    found = server.best_rate(levels(40.0, 2.0, 500.0), deadline_us=10.0)
+    assert found["max_rate_per_s"] is None
+    assert "at 10% load and keeps it at 50%: other work disturbed" in found["max_rate_per_s_reason"]
+
+
+def test_one_disturbed_block_moves_no_capacity() -> None:
+    clock = SimulatedClock()
+    # The same service twice; the machine stalls in one block of one of them.
+    contestants = {
+        "still": Service(clock),
+        "moved": Service(clock, stalled=100, stall_ns=5_000 * MS_NS),
+    }
+    found = server.calibrated_s(contestants, 5.0, clock)
+    assert found["still"] == pytest.approx(1e-3)
+    assert found["moved"] == pytest.approx(1e-3)
+
+
 @pytest.mark.parametrize(
     ("given", "deadline_us", "reason"),
     [

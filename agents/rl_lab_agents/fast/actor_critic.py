@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from rl_lab_agents.fast import compiled, heads, losses, optimizers
-from rl_lab_agents.fast.compiled import LINEAR, jit
+from rl_lab_agents.fast.compiled import LINEAR
+from rl_lab_agents.fast.jitting import jit
 from rl_lab_agents.fast.losses import CLIPPED, ENTROPY_LOSS, KL, LOSS, POLICY_LOSS, VALUE_LOSS
 
 ADAM, RMSPROP = 0, 1
@@ -64,10 +65,15 @@ def act(
     compiled.forward(params, actor, kind, LINEAR, x, work)
     scores = compiled.output(actor, work, rows)
     latent = _latent(actor, work, x)
-    heads.sample(head, cuts, params, log_std_at, scores, latent, noise[t], matrices, actions[t])
+    chances = np.empty(scores.shape, np.float32)
+    heads.sample(
+        head, cuts, params, log_std_at, scores, chances, latent, noise[t], matrices, actions[t]
+    )
     variance = _variance(head, params, log_std_at, latent, actions[t])
     entropy = np.empty(rows, np.float32)
-    heads.judge(head, cuts, params, log_std_at, scores, variance, actions[t], log_probs[t], entropy)
+    heads.judge(
+        head, cuts, params, log_std_at, scores, chances, variance, actions[t], log_probs[t], entropy
+    )
     return math.isfinite(total)
 
 
@@ -151,15 +157,15 @@ def gradient(
     compiled.forward(params, actor, kind, LINEAR, x, work)
     scores = compiled.output(actor, work, rows)
     latent = _latent(actor, work, x)
+    out = compiled.output(actor, delta, rows)
     if head == heads.CATEGORICAL:
-        heads.log_softmax(scores, cuts)
+        heads.log_softmax(scores, cuts, out)
     variance = _variance(head, params, log_std_at, latent, actions)
     log_prob, entropy = np.empty(rows, np.float32), np.empty(rows, np.float32)
-    heads.judge(head, cuts, params, log_std_at, scores, variance, actions, log_prob, entropy)
+    heads.judge(head, cuts, params, log_std_at, scores, out, variance, actions, log_prob, entropy)
     d_log_prob = np.empty(rows, np.float32)
     losses.policy(log_prob, old_log_prob, advantage, surrogate, clip, d_log_prob, stats)
     stats[ENTROPY_LOSS] = -entropy.sum() * share
-    out = compiled.output(actor, delta, rows)
     heads.differentiate(
         head, cuts, params, grads, log_std_at, scores, latent, variance, actions, d_log_prob,
         -np.float32(entropy_weight) * share, out,

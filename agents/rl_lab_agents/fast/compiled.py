@@ -8,13 +8,12 @@ layers gave for a batch lies in one flat workspace, layer after layer, each `[ro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 
-F = TypeVar("F", bound=Callable[..., Any])
+from rl_lab_agents.fast import products
+from rl_lab_agents.fast.jitting import jit
 
 TANH, RELU, LINEAR = 0, 1, 2
 
@@ -44,22 +43,6 @@ _P0, _P1, _P2, _P3, _P4, _P5, _P6 = _P
 _Q0, _Q1, _Q2, _Q3 = _Q
 _LIMIT = np.float32(7.90531110763549805)
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
-
-
-def jit(function: F) -> F:
-    """Compile a function; what was compiled once is found in the cache beside the source.
-
-    Sums may be taken in another order and multiplications fused, which vectorises loops; NaN and
-    infinity keep their meaning, since faults are found by them.
-    """
-    compiled: Any = numba.njit(
-        cache=True,
-        error_model="numpy",
-        fastmath={"contract", "reassoc", "nsz", "arcp"},
-        nogil=True,
-    )(function)
-    made: F = compiled
-    return made
 
 
 @jit
@@ -166,7 +149,19 @@ def through_activation(d: Any, y: Any, kind: int) -> None:
 
 
 @jit
-def forward(params: Any, layers: Any, kind: int, last: int, x: Any, work: Any) -> None:
+def turned(params: Any, layers: Any) -> Any:
+    """The same parameters with every weight as `[inputs, outputs]`, for many a `forward`."""
+    out = params.copy()
+    for k in range(layers.shape[0]):
+        inputs, outputs, at = layers[k, 0], layers[k, 1], layers[k, 2]
+        matrix(out, at, inputs, outputs)[:, :] = matrix(params, at, outputs, inputs).T
+    return out
+
+
+@jit
+def forward(
+    params: Any, layers: Any, kind: int, last: int, x: Any, work: Any, is_turned: bool = False
+) -> None:
     """Run a network on a batch.
 
     Args:
@@ -176,6 +171,7 @@ def forward(params: Any, layers: Any, kind: int, last: int, x: Any, work: Any) -
         last: Activation of the last layer.
         x: Batch `[rows, inputs]`, contiguous.
         work: Receives every layer's output.
+        is_turned: Whether the parameters are what `turned` gave.
     """
     rows = x.shape[0]
     position = 0
@@ -183,7 +179,10 @@ def forward(params: Any, layers: Any, kind: int, last: int, x: Any, work: Any) -
     for k in range(layers.shape[0]):
         inputs, outputs = layers[k, 0], layers[k, 1]
         y = matrix(work, position, rows, outputs)
-        np.dot(before, matrix(params, layers[k, 2], outputs, inputs).T, y)
+        if is_turned:
+            products.through_weights(before, matrix(params, layers[k, 2], inputs, outputs), y)
+        else:
+            products.of_layer(before, matrix(params, layers[k, 2], outputs, inputs), y)
         bias = params[layers[k, 3] : layers[k, 3] + outputs]
         _activate(y, bias, last if k == layers.shape[0] - 1 else kind)
         before = y
@@ -215,15 +214,11 @@ def backward(
         d = matrix(delta, position, rows, outputs)
         before = matrix(work, position - rows * inputs, rows, inputs) if k > 0 else x
         if weights:
-            np.dot(d.T, before, matrix(grads, layers[k, 2], outputs, inputs))
-            bias = grads[layers[k, 3] : layers[k, 3] + outputs]
-            bias[:] = _ZERO
-            for r in range(rows):
-                for c in range(outputs):
-                    bias[c] += d[r, c]
+            products.of_weights(d, before, matrix(grads, layers[k, 2], outputs, inputs))
+            products.of_biases(d, grads[layers[k, 3] : layers[k, 3] + outputs])
         if k > 0:
             down = matrix(delta, position - rows * inputs, rows, inputs)
-            np.dot(d, matrix(params, layers[k, 2], outputs, inputs), down)
+            products.through_weights(d, matrix(params, layers[k, 2], outputs, inputs), down)
             through_activation(down, before, kind)
 
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_lab_agents.fast import compiled
-from rl_lab_agents.fast.compiled import LINEAR, jit
+from rl_lab_agents.fast.compiled import LINEAR
+from rl_lab_agents.fast.jitting import jit
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_lab_agents.fast import compiled, critics, optimizers
-from rl_lab_agents.fast.compiled import TANH, jit
+from rl_lab_agents.fast.compiled import TANH
+from rl_lab_agents.fast.jitting import jit
 
 ACTOR_LOSS, CRITIC_LOSS = range(2)
 STATISTICS = 2

@@ -8,7 +8,8 @@ import numpy as np
 from stable_baselines3 import DQN
 from stable_baselines3.dqn.policies import DQNPolicy
 
-from rl_lab_agents.fast import binding, coverage, optimizers, q_learning
+from rl_lab_agents import binding
+from rl_lab_agents.fast import coverage, optimizers, q_learning
 from rl_lab_agents.fast.off_policy import OffPolicy
 
 

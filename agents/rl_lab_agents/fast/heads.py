@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_lab_agents.fast.compiled import jit
+from rl_lab_agents.fast.jitting import jit
 
 CATEGORICAL, GAUSSIAN, STATE_DEPENDENT = 0, 1, 2
 _HALF_LOG_2PI = np.float32(0.5 * math.log(2 * math.pi))
@@ -21,8 +21,11 @@ _SDE_EPSILON = np.float32(1e-6)
 
 
 @jit
-def log_softmax(scores: Any, cuts: Any) -> None:
-    """Normalise every choice's scores in place; choice s has the columns `cuts[s]:cuts[s+1]`."""
+def log_softmax(scores: Any, cuts: Any, chances: Any) -> None:
+    """Normalise every choice's scores in place; choice s has the columns `cuts[s]:cuts[s+1]`.
+
+    `chances` receives the probabilities: taking the exponential once a number is enough.
+    """
     for r in range(scores.shape[0]):
         for s in range(cuts.shape[0] - 1):
             first, end = cuts[s], cuts[s + 1]
@@ -31,10 +34,12 @@ def log_softmax(scores: Any, cuts: Any) -> None:
                 largest = max(largest, scores[r, c])
             total = _ZERO
             for c in range(first, end):
-                total += math.exp(scores[r, c] - largest)
-            shift = largest + math.log(total)
+                chances[r, c] = math.exp(scores[r, c] - largest)
+                total += chances[r, c]
+            shift, share = np.float32(largest + math.log(total)), _ONE / total
             for c in range(first, end):
-                scores[r, c] -= np.float32(shift)
+                scores[r, c] -= shift
+                chances[r, c] *= share
 
 
 @jit
@@ -51,8 +56,8 @@ def sde_variance(latent: Any, log_std: Any, out: Any) -> None:
 
 @jit
 def sample(
-    kind: int, cuts: Any, params: Any, log_std_at: int, scores: Any, latent: Any, noise: Any,
-    matrices: Any, actions: Any,
+    kind: int, cuts: Any, params: Any, log_std_at: int, scores: Any, chances: Any, latent: Any,
+    noise: Any, matrices: Any, actions: Any,
 ) -> None:  # fmt: skip
     """Draw actions; afterwards `scores` of choices are log-probabilities.
 
@@ -62,6 +67,7 @@ def sample(
         params: All parameters; the log-deviations start at `log_std_at`.
         log_std_at: Their offset.
         scores: `[rows, columns]`, the network's output.
+        chances: The same shape; receives the probabilities of choices.
         latent: `[rows, features]`, what the last layer got.
         noise: `[rows, columns]`, uniform for choices, normal else; unused by gSDE.
         matrices: `[rows, features, actions]`, gSDE's exploration; unused else.
@@ -69,14 +75,14 @@ def sample(
     """
     rows, columns = actions.shape
     if kind == CATEGORICAL:
-        log_softmax(scores, cuts)
+        log_softmax(scores, cuts, chances)
         for r in range(rows):
             for s in range(columns):
                 chosen, end = cuts[s], cuts[s + 1] - 1
-                left = noise[r, s] - np.float32(math.exp(scores[r, chosen]))
+                left = noise[r, s] - chances[r, chosen]
                 while left >= _ZERO and chosen < end:
                     chosen += 1
-                    left -= np.float32(math.exp(scores[r, chosen]))
+                    left -= chances[r, chosen]
                 actions[r, s] = np.float32(chosen - cuts[s])
     elif kind == GAUSSIAN:
         for r in range(rows):
@@ -100,10 +106,10 @@ def _explore(scores: Any, latent: Any, matrices: Any, actions: Any) -> None:
 
 @jit
 def judge(
-    kind: int, cuts: Any, params: Any, log_std_at: int, scores: Any, variance: Any, actions: Any,
-    log_prob: Any, entropy: Any,
+    kind: int, cuts: Any, params: Any, log_std_at: int, scores: Any, chances: Any, variance: Any,
+    actions: Any, log_prob: Any, entropy: Any,
 ) -> None:  # fmt: skip
-    """Log-probability and entropy per row; `scores` of choices are log-probabilities already.
+    """Log-probability and entropy per row; `scores` and `chances` of choices are normalised.
 
     `variance` is `[rows, columns]` for gSDE and unused else.
     """
@@ -115,7 +121,7 @@ def judge(
             if kind == CATEGORICAL:
                 log_prob[r] += scores[r, cuts[c] + int(actions[r, c])]
                 for k in range(cuts[c], cuts[c + 1]):
-                    entropy[r] -= np.float32(math.exp(scores[r, k])) * scores[r, k]
+                    entropy[r] -= chances[r, k] * scores[r, k]
             else:
                 log_std = params[log_std_at + c]
                 if kind == STATE_DEPENDENT:
@@ -144,7 +150,7 @@ def differentiate(
         actions: The actions judged.
         d_log_prob: `[rows]`, of the loss.
         d_entropy: Of the loss with respect to every row's entropy.
-        out: Receives `[rows, columns]`.
+        out: `[rows, columns]`: the probabilities of choices, replaced by the gradient.
     """
     rows, columns = actions.shape
     if kind == CATEGORICAL:
@@ -152,10 +158,9 @@ def differentiate(
             for s in range(columns):
                 entropy = _ZERO
                 for c in range(cuts[s], cuts[s + 1]):
-                    entropy -= np.float32(math.exp(scores[r, c])) * scores[r, c]
+                    entropy -= out[r, c] * scores[r, c]
                 for c in range(cuts[s], cuts[s + 1]):
-                    p = np.float32(math.exp(scores[r, c]))
-                    out[r, c] = -p * (d_log_prob[r] + d_entropy * (scores[r, c] + entropy))
+                    out[r, c] *= -(d_log_prob[r] + d_entropy * (scores[r, c] + entropy))
                 out[r, cuts[s] + int(actions[r, s])] += d_log_prob[r]
     elif kind == GAUSSIAN:
         for c in range(columns):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_lab_agents.fast.compiled import jit
+from rl_lab_agents.fast.jitting import jit
 
 POLICY_LOSS, VALUE_LOSS, ENTROPY_LOSS, KL, CLIPPED, LOSS = range(6)
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
@@ -25,20 +25,22 @@ def policy(
     rows = log_prob.shape[0]
     share = _ONE / np.float32(rows)
     loss, divergence, clipped = _ZERO, _ZERO, 0
-    low, high = np.float32(1.0 - clip), np.float32(1.0 + clip)
-    for r in range(rows):
-        if not surrogate:
+    # One loop for each case: a choice in every row keeps a loop from being vectorised.
+    if not surrogate:
+        for r in range(rows):
             loss -= advantage[r] * log_prob[r]
             d_log_prob[r] = -advantage[r] * share
-            continue
-        log_ratio = log_prob[r] - old_log_prob[r]
-        ratio = np.float32(math.exp(log_ratio))
-        free = advantage[r] * ratio
-        bound = advantage[r] * min(max(ratio, low), high)
-        loss -= min(free, bound)
-        d_log_prob[r] = -free * share if free <= bound else _ZERO
-        divergence += ratio - _ONE - log_ratio
-        clipped += abs(ratio - _ONE) > clip
+    else:
+        low, high, limit = np.float32(1.0 - clip), np.float32(1.0 + clip), np.float32(clip)
+        for r in range(rows):
+            log_ratio = log_prob[r] - old_log_prob[r]
+            ratio = np.float32(math.exp(log_ratio))
+            free = advantage[r] * ratio
+            bound = advantage[r] * min(max(ratio, low), high)
+            loss -= min(free, bound)
+            d_log_prob[r] = -free * share if free <= bound else _ZERO
+            divergence += ratio - _ONE - log_ratio
+            clipped += abs(ratio - _ONE) > limit
     stats[POLICY_LOSS] = loss * share
     stats[KL] = divergence * share
     stats[CLIPPED] = clipped * share
@@ -57,13 +59,16 @@ def value(
     share = _ONE / np.float32(rows)
     scale, limit = _TWO * np.float32(weight) * share, np.float32(clip)
     loss = _ZERO
-    for r in range(rows):
-        found, slope = values[r, 0], scale
-        if not math.isnan(clip):
-            moved = found - old_values[r]
+    if math.isnan(clip):
+        for r in range(rows):
+            error = values[r, 0] - returns[r]
+            loss += error * error
+            d_values[r, 0] = scale * error
+    else:
+        for r in range(rows):
+            moved = values[r, 0] - old_values[r]
             slope = scale if -limit <= moved <= limit else _ZERO
-            found = old_values[r] + min(max(moved, -limit), limit)
-        error = found - returns[r]
-        loss += error * error
-        d_values[r, 0] = slope * error
+            error = old_values[r] + min(max(moved, -limit), limit) - returns[r]
+            loss += error * error
+            d_values[r, 0] = slope * error
     stats[VALUE_LOSS] = loss * share

@@ -15,7 +15,8 @@ from stable_baselines3.common.distributions import (
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import VecEnv
 
-from rl_lab_agents.fast import binding, coverage, heads
+from rl_lab_agents import binding
+from rl_lab_agents.fast import coverage, heads
 
 _HEADS: dict[Any, int] = {
     CategoricalDistribution: heads.CATEGORICAL,

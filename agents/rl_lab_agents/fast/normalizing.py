@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rl_lab_agents.fast.compiled import jit
+from rl_lab_agents.fast.jitting import jit
 
 
 @jit

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_lab_agents.fast.compiled import jit
+from rl_lab_agents.fast.jitting import jit
 
 _ZERO = np.float32(0.0)
 

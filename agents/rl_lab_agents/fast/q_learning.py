@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from rl_lab_agents.fast import compiled, optimizers
-from rl_lab_agents.fast.compiled import LINEAR, jit
+from rl_lab_agents.fast.compiled import LINEAR
+from rl_lab_agents.fast.jitting import jit
 
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 
@@ -34,7 +35,7 @@ def gradient(
 
     Args:
         params: Of the network, flat.
-        target: Of the target network, same layout.
+        target: Of the target network, as `compiled.turned` gives them.
         grads: Receives gradients.
         layers: The network's table.
         kind: Activation.
@@ -52,7 +53,7 @@ def gradient(
     """
     rows = x.shape[0]
     share, discount = _ONE / np.float32(rows), np.float32(gamma)
-    compiled.forward(target, layers, kind, LINEAR, following, work)
+    compiled.forward(target, layers, kind, LINEAR, following, work, True)
     next_values = compiled.output(layers, work, rows)
     aims = np.empty(rows, np.float32)
     for r in range(rows):
@@ -84,9 +85,10 @@ def update(
     See `gradient` and `actor_critic.update`.
     """
     total = 0.0
+    still = compiled.turned(target, layers)
     for k in range(x.shape[0]):
         total += gradient(
-            params, target, grads, layers, kind, x[k], actions[k], following[k], rewards[k],
+            params, still, grads, layers, kind, x[k], actions[k], following[k], rewards[k],
             ends[k], gamma, work, delta,
         )  # fmt: skip
         scale, _ = optimizers.clip_factor(grads, max_norm)

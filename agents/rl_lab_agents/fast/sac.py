@@ -9,7 +9,8 @@ import numpy as np
 from stable_baselines3 import SAC
 from stable_baselines3.sac.policies import SACPolicy
 
-from rl_lab_agents.fast import binding, coverage, critics, off_policy, soft_actor
+from rl_lab_agents import binding
+from rl_lab_agents.fast import coverage, critics, off_policy, soft_actor
 
 
 class Network:

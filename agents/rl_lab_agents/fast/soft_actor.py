@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rl_lab_agents.fast import compiled, critics, optimizers
-from rl_lab_agents.fast.compiled import LINEAR, jit
+from rl_lab_agents.fast.compiled import LINEAR
+from rl_lab_agents.fast.jitting import jit
 
 ACTOR_LOSS, CRITIC_LOSS, WEIGHT_LOSS, WEIGHT = range(4)
 STATISTICS = 4

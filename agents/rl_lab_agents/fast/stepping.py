@@ -80,6 +80,28 @@ def _ended(i: int, info: dict[str, Any]) -> Ended:
     return Ended(i, info["terminal_observation"], info["TimeLimit.truncated"], info)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Peeled:
+    """One environment without its wrappers.
+
+    Attributes:
+        step: The innermost `step` that may be called directly.
+        limit: The wrapper that cuts episodes off, or None.
+        checked: The wrapper that says what is wrong.
+        keep: Takes over the last transitions.
+    """
+
+    step: Callable[[Any], Any]
+    limit: Any
+    checked: CheckedEnv
+    keep: Callable[[tuple[Any, Any, float]], None]
+
+    @property
+    def most_steps(self) -> float:
+        """Of an episode."""
+        return math.inf if self.limit is None else int(self.limit._max_episode_steps)
+
+
 class Stepper:
     """Steps the environments of a `DummyVecEnv` one after another.
 
@@ -91,6 +113,9 @@ class Stepper:
         self._monitors = monitors
         self._shape = monitors[0].observation_space.shape
         self._parts = [_peel(monitor) for monitor in monitors]
+        # Looked up once: in the loop over environments every name costs.
+        self._loop = [(p.step, p.most_steps, p.checked, p.keep) for p in self._parts]
+        self._rewards = [monitor.rewards for monitor in monitors]
 
     def step(
         self, actions: Sequence[Any], observations: np.ndarray, rewards: np.ndarray
@@ -109,35 +134,33 @@ class Stepper:
             EnvironmentFault: An environment raised, or gave an observation of another shape.
         """
         ended = []
-        monitors, clock = self._monitors, time.monotonic
+        at_work, since_s, copy, shape = CheckedEnv.at_work, time.monotonic(), np.array, self._shape
         i = 0
         try:
-            for i, (step, limit, checked) in enumerate(self._parts):
-                CheckedEnv.at_work = checked, clock()
-                observation, reward, terminated, truncated, info = step(actions[i])
-                observation = np.array(observation)
-                checked.keep((actions[i], observation, reward))
-                if observation.shape != self._shape:
+            for i, (step, most_steps, checked, keep) in enumerate(self._loop):
+                at_work[0] = checked, since_s
+                action = actions[i]
+                observation, reward, terminated, truncated, info = step(action)
+                observation = copy(observation)
+                keep((action, observation, reward))
+                if observation.shape != shape:
                     raise self._fault(i, observation_fault(self._space(i), observation), 1)
                 rewards[i] = reward
-                monitors[i].rewards.append(reward)
-                if limit is not None:
-                    limit._elapsed_steps += 1
-                    if limit._elapsed_steps >= limit._max_episode_steps:
-                        truncated = True
-                if terminated or truncated:
+                episode = self._rewards[i]
+                episode.append(reward)
+                if terminated or truncated or len(episode) >= most_steps:
                     self.require_finite(i, observation, reward)
-                    info = self._close_episode(i, info)
-                    cut = truncated and not terminated
-                    ended.append(Ended(i, observation, cut, info))
-                    observation, _ = monitors[i].reset()
+                    ended.append(Ended(i, observation, not terminated, self._close(i, info)))
+                    observation, _ = self._monitors[i].reset()
+                    self._rewards[i] = self._monitors[i].rewards
+                    since_s = time.monotonic()
                 observations[i] = observation
         except EnvironmentFault:
             raise
         except Exception as error:
-            self._parts[i][2].keep((actions[i], None, math.nan))
+            self._parts[i].keep((actions[i], None, math.nan))
             raise self._fault(i, f"raised {type(error).__name__}: {error}", 1) from error
-        CheckedEnv.at_work = None
+        at_work[0] = None
         return ended
 
     def require_finite(self, i: int, observation: np.ndarray, reward: float) -> None:
@@ -153,17 +176,19 @@ class Stepper:
 
     def settle(self) -> None:
         """Leave the wrappers as if every step had gone through them."""
-        for monitor, (_, _, checked) in zip(self._monitors, self._parts, strict=True):
-            checked.note(len(monitor.rewards))
+        for monitor, part in zip(self._monitors, self._parts, strict=True):
+            part.checked.note(len(monitor.rewards))
+            if part.limit is not None:
+                part.limit._elapsed_steps = len(monitor.rewards)
 
     def _space(self, i: int) -> Any:
         return self._monitors[i].observation_space
 
     def _fault(self, i: int, what: str, more: int) -> EnvironmentFault:
         step = len(self._monitors[i].rewards) + more
-        return self._parts[i][2].note(step).fault(what)
+        return self._parts[i].checked.note(step).fault(what)
 
-    def _close_episode(self, i: int, info: dict[str, Any]) -> dict[str, Any]:
+    def _close(self, i: int, info: dict[str, Any]) -> dict[str, Any]:
         """What `Monitor.step` does at the end of an episode."""
         monitor = self._monitors[i]
         total, length = float(sum(monitor.rewards)), len(monitor.rewards)
@@ -177,8 +202,7 @@ class Stepper:
         return {**info, "episode": episode, **monitor.current_reset_info}
 
 
-def _peel(monitor: Monitor[Any, Any]) -> tuple[Callable[[Any], Any], Any, CheckedEnv]:
-    """The innermost `step` that may be called directly, the step limit to apply, the checks."""
+def _peel(monitor: Monitor[Any, Any]) -> _Peeled:
     checked: Any = monitor.env
     env = checked.env
     limit = None
@@ -186,4 +210,4 @@ def _peel(monitor: Monitor[Any, Any]) -> tuple[Callable[[Any], Any], Any, Checke
         limit, env = env, env.env
     if type(env) is OrderEnforcing:
         env = env.env
-    return env.step, limit, checked
+    return _Peeled(env.step, limit, checked, checked.keeper())

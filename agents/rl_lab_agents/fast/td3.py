@@ -9,7 +9,8 @@ import numpy as np
 from stable_baselines3 import TD3
 from stable_baselines3.td3.policies import TD3Policy
 
-from rl_lab_agents.fast import binding, coverage, critics, delayed_actor, off_policy
+from rl_lab_agents import binding
+from rl_lab_agents.fast import coverage, critics, delayed_actor, off_policy
 
 
 class Network:

@@ -14,10 +14,11 @@ from torch.nn import functional
 
 pytest.importorskip("numba", reason="needs the extra 'fast'")
 
+from rl_lab_agents import binding
 from rl_lab_agents.fast import (
     a2c,
     actor_critic,
-    binding,
+    compiled,
     critics,
     delayed_actor,
     dqn,
@@ -198,8 +199,9 @@ def test_dqn() -> None:
     loss.backward()
 
     grads, work = np.full_like(net.flat.values, np.nan), net.work(ROWS)
+    target = compiled.turned(net.target.values, net.layers)
     found = q_learning.gradient(
-        net.flat.values, net.target.values, grads, net.layers, net.kind, data["x"], chosen,
+        net.flat.values, target, grads, net.layers, net.kind, data["x"], chosen,
         data["following"], data["rewards"], data["ends"], 0.97, work, np.empty_like(work),
     )  # fmt: skip
     np.testing.assert_allclose(found, loss.item(), **TOLERANCE)

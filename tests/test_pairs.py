@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from rl_lab import cli, paths, spaces
-from rl_lab.cli import planning
+from rl_lab.cli import planning, training_sections
 from rl_lab.cli.options import Options
 from rl_lab.runs import POLICIES
 
@@ -148,7 +148,7 @@ def test_tuned_settings_build_their_agent(
     training = dataclasses.replace(job.plan.training, n_envs=min(2, job.plan.training.n_envs))
     # A buffer for a million pictures takes tens of gigabytes.
     settings = {**job.agent, **({"buffer_size": 1_000} if "buffer_size" in job.agent else {})}
-    made = planning.make_agent(settings)(job.plan.make_env, training, 0)
+    made = training_sections.make_agent(settings)(job.plan.make_env, training, 0)
     assert made.policy().observation_space is not None
 
 

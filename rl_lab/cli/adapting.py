@@ -11,7 +11,7 @@ from typing import Any
 from rl_lab import checkpoints, files, paths, runs, shifts
 from rl_lab.adaptations import CONTINUED, KINDS, SCRATCH
 from rl_lab.agent import Training
-from rl_lab.cli import config, planning, typed, worlds
+from rl_lab.cli import config, training_sections, typed, worlds
 from rl_lab.cli.options import Options
 from rl_lab.environments import EnvironmentRecipe, register
 from rl_lab.errors import BadInput
@@ -67,7 +67,7 @@ def pieces(run: Path, data: Mapping[str, Any], options: Options) -> list[Piece]:
     """
     card = runs.require_complete(run)
     source = _config(run)
-    recipe, anchors, imports = planning.environment(source["env"])
+    recipe, anchors, imports = training_sections.environment(source["env"])
     register(imports)
     context = _context(data, recipe, imports, options)
     step = int(card["steps"])
@@ -133,13 +133,13 @@ def _training(data: Mapping[str, Any], device: str | None) -> Training:
     # A native vector environment would be made without the shift.
     off = {"seconds": None, "selection_every_steps": 0, "warm_start": None}
     chosen = {"device": device} if device else {}
-    return planning.training_of({**data, **off, "vectorization": "sync", **chosen})
+    return training_sections.training_of({**data, **off, "vectorization": "sync", **chosen})
 
 
 def _checkpoint(data: Mapping[str, Any], steps: int) -> CheckpointSettings:
     """How the state is saved on the way; nothing is chosen among, and nothing stays."""
     off = {"keep_best": False, "keep_every_steps": 0, "keep_replay_buffer": False}
-    return planning.checkpoint({**data, **off}, steps)
+    return training_sections.checkpoint({**data, **off}, steps)
 
 
 def _context(

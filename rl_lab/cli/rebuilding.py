@@ -8,7 +8,7 @@ from typing import Any
 
 from rl_lab import checkpoints, environments, paths, runs, seeding, states
 from rl_lab.agent import Agent
-from rl_lab.cli import config, planning
+from rl_lab.cli import config, training_sections
 from rl_lab.errors import BadInput
 
 
@@ -24,10 +24,10 @@ def agent_of(run: Path, config_dir: Path | None = None) -> Agent:
     card = runs.require_complete(run)
     data = config.read_yaml(run / paths.RUN_CONFIG)
     _require_configured(data["agent"], config_dir)
-    recipe, _, imports = planning.environment(data["env"])
+    recipe, _, imports = training_sections.environment(data["env"])
     # What learned on a GPU decides on any machine.
-    training = dataclasses.replace(planning.training_of(data["training"]), device="cpu")
-    make = planning.make_agent(data["agent"])
+    training = dataclasses.replace(training_sections.training_of(data["training"]), device="cpu")
+    make = training_sections.make_agent(data["agent"])
     seed = seeding.training_seed(int(card["seed"]))
     agent = make(lambda: environments.make(recipe, imports=imports), training, seed)
     state = checkpoints.final(run, int(card["steps"])).state()

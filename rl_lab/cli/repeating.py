@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import paths, runs
-from rl_lab.cli import config, planning
+from rl_lab.cli import config, environment_choice, planning
 from rl_lab.cli.options import Options
 from rl_lab.errors import BadInput
 
@@ -74,7 +74,7 @@ def _words(data: Mapping[str, Any], chosen: set[str], options: Options) -> list[
     names = data.get("callback") or {}
     if "callback" not in chosen and names:
         choices.append(f"callback=[{','.join(names)}]")
-    known = config.compose("train", planning.with_registered_environment(choices, options), options)
+    known = config.compose("train", environment_choice.with_registered(choices, options), options)
     for where in ("agent", *(f"callback.{name}" for name in names)):
         if where.partition(".")[0] not in chosen:
             _require_same_target(where, data, known)

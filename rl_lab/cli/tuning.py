@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import files, paths
-from rl_lab.cli import config, planning, typed
+from rl_lab.cli import config, training_sections, typed
 from rl_lab.cli.options import Options
 from rl_lab.cli.planning import Planned, Planner
 from rl_lab.errors import BadInput
@@ -208,7 +208,7 @@ def require_accepted(request: Request) -> None:
             value = request.draw(trial)[parameter.key]
             try:
                 planned = request.plan({parameter.key: value}, 0)
-                make = planning.make_agent(planned.agent)
+                make = training_sections.make_agent(planned.agent)
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # each end is far from the others' defaults
                     make(planned.plan.make_env, planned.plan.training, seeding.training_seed(0))

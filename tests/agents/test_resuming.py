@@ -14,7 +14,7 @@ import pytest
 from small_agents import CONTRIB, CORE, FAST, agent_of
 
 from rl_lab import checkpoints, environments, paths, states
-from rl_lab.cli import config, planning
+from rl_lab.cli import config, training_sections
 from rl_lab.environments import EnvironmentRecipe
 from rl_lab.states import strategies
 from rl_lab.states.probing import probe
@@ -159,7 +159,7 @@ def test_every_configured_environment(environment: str, tmp_path: Path) -> None:
     for part, package in NEEDS.items():
         if part in environment:
             pytest.importorskip(package, reason=f"{environment} needs {package}")
-    recipe, _, _ = planning.environment(config.read_yaml(CONF / f"{environment}.yaml"))
+    recipe, _, _ = training_sections.environment(config.read_yaml(CONF / f"{environment}.yaml"))
     env = environments.make(recipe)
     discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
     normal = NORMAL if isinstance(env.observation_space, gymnasium.spaces.Box) else PLAIN

@@ -17,7 +17,7 @@ from identical import attempt, dying_at, require_identical, run_in
 
 from rl_lab import adaptations, checkpoints, cli, freezing, runs
 from rl_lab.checkpoints import tensors
-from rl_lab.cli import adapting, config, planning
+from rl_lab.cli import adapting, config, training_sections
 from rl_lab.cli.options import split
 from rl_lab.errors import EnvironmentFault
 from rl_lab.training.adapting import adapt
@@ -181,7 +181,7 @@ def test_a_hang_while_adapting_is_noticed_and_mended_it_goes_on(
         split([])[0],
     )
     (piece,) = adapting.pieces(run_in(tmp_path), data, split([])[0])
-    make_agent = planning.make_agent(piece.agent)
+    make_agent = training_sections.make_agent(piece.agent)
     monkeypatch.delenv(MENDED)
     with pytest.raises(EnvironmentFault, match="FakeLate-v0 has not answered for 1 s"):
         adapt(piece.plan, make_agent, freezing.freeze)

@@ -31,9 +31,9 @@ from rl_lab.cli import (
     adapting,
     config,
     launching,
-    planning,
     progress,
     sweeping,
+    training_sections,
     typed,
     worlds,
 )
@@ -76,7 +76,7 @@ def _in_turn(pieces: Sequence[Piece]) -> int:
             f"{plan.agent} seed {plan.seed} on {plan.environment.id}, {plan.context}: {plan.kind}"
         )
         with progress.of_run(plan.steps) as on_progress:
-            make_agent = planning.make_agent(piece.agent)
+            make_agent = training_sections.make_agent(piece.agent)
             outcome = adapt(
                 plan, make_agent, freezing.freeze, on_progress, progress.on_stop, progress.say
             )

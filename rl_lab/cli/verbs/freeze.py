@@ -29,7 +29,7 @@ from typing import Any
 
 import rl_lab
 from rl_lab import environments, files, frozen_policy, paths, runs
-from rl_lab.cli import cards, config, planning, targets, typed
+from rl_lab.cli import cards, config, environment_choice, targets, training_sections, typed
 from rl_lab.cli.options import Options
 from rl_lab.drift.accompanying import accompany
 from rl_lab.drift.reference import Settings
@@ -50,7 +50,7 @@ def run(options: Options, words: list[str]) -> int:
         print(config.to_yaml(data), end="")
         return EXIT_DONE
     source = _only_source(data)
-    monitoring = planning.monitoring(data["monitoring"])
+    monitoring = training_sections.monitoring(data["monitoring"])
     target = Path(str(data["to"]))
     _require_outside_runs(target)
     if source == "run":
@@ -74,7 +74,7 @@ def _accompany(policy: FrozenPolicy, target: Path, settings: Settings, words: Se
         files.write_bytes(target / paths.REFERENCE, source.read_bytes())
         return ""
     recipe = EnvironmentRecipe.from_data(policy.card.environment)
-    imports = planning.imports_of(words)
+    imports = environment_choice.imports_of(words)
     return accompany([target], lambda: environments.make(recipe, imports=imports), settings)
 
 
@@ -205,8 +205,8 @@ def _environment(
     # Constructor arguments are the environment's: any key may be given, without a plus.
     rest = [f"++{w}" if w in about_env and _key(w).startswith("env.kwargs") else w for w in rest]
     choice = [f"env={found.environment}", *rest]
-    choice = planning.with_registered_environment(choice, options)
-    recipe, anchors, imports = planning.environment(
+    choice = environment_choice.with_registered(choice, options)
+    recipe, anchors, imports = training_sections.environment(
         config.compose("freeze", choice, options)["env"]
     )
     if found.wrappers and not recipe.wrappers:

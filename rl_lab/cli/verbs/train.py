@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rl_lab import paths, runs
-from rl_lab.cli import config, launching, planning, progress, repeating, sweeping
+from rl_lab.cli import config, launching, planning, progress, repeating, sweeping, training_sections
 from rl_lab.cli.options import Options
 from rl_lab.cli.planning import Planned
 from rl_lab.errors import EXIT_DONE, EXIT_INTERRUPTED
@@ -60,7 +60,7 @@ def _single(job: Planned) -> int:
 
     print(f"{plan.agent} on {plan.environment.id}, seed {plan.seed}: {plan.settings}")
     with progress.of_run(plan.training.steps) as on_progress:
-        make_agent = warm_start.starting(planning.make_agent(job.agent), plan.training)
+        make_agent = warm_start.starting(training_sections.make_agent(job.agent), plan.training)
         outcome = runner.train(
             plan, make_agent, freezing.freeze, on_progress, progress.on_stop, progress.say
         )

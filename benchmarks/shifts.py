@@ -22,7 +22,7 @@ from rl_lab_agents import sb3
 
 from rl_lab import freezing, frozen_policy, shifts
 from rl_lab.agent import Training
-from rl_lab.cli import worlds
+from rl_lab.cli import shift_choice
 from rl_lab.cli.options import Options
 from rl_lab.environments import EnvironmentRecipe
 from rl_lab.evaluation import plan, runner
@@ -88,7 +88,7 @@ def seconds(
 
 def case(environment: str, name: str, episodes: int) -> None:
     """Measure one shift and print its line."""
-    (shift,) = worlds.declared(name, environment, Options(), "shift")
+    (shift,) = shift_choice.declared(name, environment, Options(), "shift")
     seeds = list(range(episodes))
     levels = [shifts.shifted(shift, level / (LEVELS - 1)) for level in range(1, LEVELS)]
     with tempfile.TemporaryDirectory() as place:

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from rl_lab import environments, spaces
 from rl_lab.agent import Training
-from rl_lab.cli import worlds
+from rl_lab.cli import shift_choice, worlds
 from rl_lab.cli.options import Options
 from rl_lab.environments import Anchors, EnvironmentRecipe
 
@@ -227,7 +227,7 @@ def test_headline_shift_exists(name: str) -> None:
 
 @with_environments
 def test_headline_shifts_are_both_sides_of_one_parameter(name: str) -> None:
-    found = worlds.declared(worlds.HEADLINE, identifier(name), Options(), "shift")
+    found = shift_choice.declared(shift_choice.HEADLINE, identifier(name), Options(), "shift")
     assert len({shift.parameter for shift in found}) == 1
     assert len({shift.far > shift.nominal for shift in found}) == len(found) <= 2
 

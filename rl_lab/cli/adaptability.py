@@ -74,7 +74,7 @@ def wanted(
         contestants: Who is evaluated.
         planned: The worlds besides the training's.
         seeds: The published list.
-        termination: What an end before the limit means, as `worlds.termination` gives it.
+        termination: What an end before the limit means, as `shift_choice.termination` gives it.
 
     Raises:
         BadInput: A place holds no adaptation of a contestant, or a number is out of range.

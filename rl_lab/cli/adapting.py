@@ -11,7 +11,7 @@ from typing import Any
 from rl_lab import checkpoints, files, paths, runs, shifts
 from rl_lab.adaptations import CONTINUED, KINDS, SCRATCH
 from rl_lab.agent import Training
-from rl_lab.cli import config, training_sections, typed, worlds
+from rl_lab.cli import config, shift_choice, training_sections, typed
 from rl_lab.cli.options import Options
 from rl_lab.environments import EnvironmentRecipe, register
 from rl_lab.errors import BadInput
@@ -151,9 +151,9 @@ def _context(
             f"delta={delta:g}", "a magnitude above 0, up to 1", "1 is the shift's far end."
         )
     asked = data["shifts"]
-    if asked == worlds.HEADLINE:
-        asked = worlds.headline(recipe.id, options)[:1]
-    chosen = worlds.declared(asked, recipe.id, options, "shift")
+    if asked == shift_choice.HEADLINE:
+        asked = shift_choice.headline(recipe.id, options)[:1]
+    chosen = shift_choice.declared(asked, recipe.id, options, "shift")
     if len(chosen) != 1:
         raise BadInput(
             f"shift={data['shifts']}",

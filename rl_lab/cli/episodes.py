@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import frozen_policy, paths, records, replay, runs, scores_file, seeding
-from rl_lab.cli import typed, worlds
+from rl_lab.cli import shift_choice, typed
 from rl_lab.cli.options import Options
 from rl_lab.errors import BadInput, Failed
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
@@ -131,7 +131,7 @@ def _names(places: list[Path], policies: list[FrozenPolicy]) -> list[str]:
 def _shifts(given: Any, policy: FrozenPolicy, options: Options) -> tuple[Shift, ...]:
     if given is None:
         return ()
-    return worlds.declared(given, str(policy.card.environment["id"]), options, "shift")
+    return shift_choice.declared(given, str(policy.card.environment["id"]), options, "shift")
 
 
 def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> Named:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rl_lab import paths, seeding, shifts
 from rl_lab.agent import MakeAgent, Training
-from rl_lab.cli import config, targets, typed, worlds
+from rl_lab.cli import config, shift_choice, targets, typed
 from rl_lab.cli.options import Options
 from rl_lab.drift.reference import Settings, require_valid
 from rl_lab.environments import Anchors, EnvironmentRecipe
@@ -48,7 +48,7 @@ def world(data: Mapping[str, Any], recipe: EnvironmentRecipe, options: Options) 
     if data["contexts"] is None:
         return shifts.NOMINAL
     key = "training.context_shifts"
-    chosen = worlds.declared(data["context_shifts"], recipe.id, options, key)
+    chosen = shift_choice.declared(data["context_shifts"], recipe.id, options, key)
     if not chosen:
         raise BadInput(
             f"training.contexts={data['contexts']}: {recipe.id} has no headline shift",

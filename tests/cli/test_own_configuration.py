@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rl_lab import cli
-from rl_lab.cli import worlds
+from rl_lab.cli import shift_choice
 from rl_lab.cli.options import Options
 
 
@@ -56,7 +56,9 @@ def test_a_shared_folder_of_one_s_own_is_searched(folder: Path) -> None:
     (folder / "shift" / "ours").mkdir()
     own = text.replace("name: scaled", "name: twice").replace("FakeCountdown-v0", "any")
     (folder / "shift" / "ours" / "twice.yaml").write_text(own)
-    (shift,) = worlds.declared("twice", "FakeCountdown-v0", Options(config_dir=folder), "shift")
+    (shift,) = shift_choice.declared(
+        "twice", "FakeCountdown-v0", Options(config_dir=folder), "shift"
+    )
     assert (shift.name, shift.environment) == ("twice", "any")
 
 

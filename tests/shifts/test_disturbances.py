@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rl_lab import shifts
-from rl_lab.cli import worlds
+from rl_lab.cli import shift_choice
 from rl_lab.cli.options import Options
 from rl_lab.environments import EnvironmentRecipe
 from rl_lab.errors import BadInput
@@ -126,7 +126,7 @@ def test_repeated_actions_add_up_their_rewards() -> None:
 @pytest.mark.parametrize("name", COUNTING)
 def test_steps_that_are_reported_are_those_that_are_taken(name: str) -> None:
     """At any magnitude, 0.05 included: what counts steps is whole, and never the training's own."""
-    (shift,) = worlds.declared(f"any/{name}", "FakeCounter-v0", Options(), "shift")
+    (shift,) = shift_choice.declared(f"any/{name}", "FakeCounter-v0", Options(), "shift")
     for delta in (0.05, 0.125, 0.1875, 0.25, 0.5, 0.7, 1.0):
         seen, rewards = under(shifts.shifted(shift, delta))
         taken = {
@@ -138,7 +138,7 @@ def test_steps_that_are_reported_are_those_that_are_taken(name: str) -> None:
 
 
 def test_fractions_of_steps_are_refused() -> None:
-    (delay,) = worlds.declared("any/action_delay", "FakeCounter-v0", Options(), "shift")
+    (delay,) = shift_choice.declared("any/action_delay", "FakeCounter-v0", Options(), "shift")
     data = delay.to_data()
     del data["whole"]
     with pytest.raises(BadInput, match="action_delay by fractions of a step"):
@@ -149,7 +149,7 @@ def test_fractions_of_steps_are_refused() -> None:
 
 @pytest.mark.parametrize("name", COUNTING)
 def test_what_was_stored_before_there_was_whole_is_still_read(name: str) -> None:
-    (shift,) = worlds.declared(f"any/{name}", "FakeCounter-v0", Options(), "shift")
+    (shift,) = shift_choice.declared(f"any/{name}", "FakeCounter-v0", Options(), "shift")
     data = shift.to_data()
     del data["whole"]
     stored = dataclasses.replace(shift, whole=False)

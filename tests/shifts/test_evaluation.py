@@ -12,7 +12,7 @@ import pytest
 from fakes import linear_policy, saved
 
 from rl_lab import cli, records, seeding, shifts
-from rl_lab.cli import worlds
+from rl_lab.cli import shift_choice
 from rl_lab.cli.options import Options
 from rl_lab.comparison import Contestant, Learning, generalisation
 from rl_lab.environments import EnvironmentRecipe
@@ -27,7 +27,7 @@ ANCHORS = {"random": 21.8, "solved": 475.0, "ceiling": 500.0, "control_period_s"
 
 
 def catalogue(*names: str) -> tuple[shifts.Shift, ...]:
-    return worlds.declared(list(names), "CartPole-v1", Options(), "shift")
+    return shift_choice.declared(list(names), "CartPole-v1", Options(), "shift")
 
 
 def entrants(folder: Path, **card: Any) -> list[Entrant]:

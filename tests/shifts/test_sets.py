@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rl_lab import cli, seeding, shifts
-from rl_lab.cli import planning, worlds
+from rl_lab.cli import planning, shift_choice
 from rl_lab.cli.options import Options
 from rl_lab.environments import EnvironmentRecipe
 from rl_lab.errors import BadInput
@@ -16,7 +16,7 @@ WORDS = ["env=CartPole-v1", "training.contexts=near"]
 
 
 def catalogue(*names: str) -> tuple[shifts.Shift, ...]:
-    return worlds.declared(list(names), "CartPole-v1", Options(), "shift")
+    return shift_choice.declared(list(names), "CartPole-v1", Options(), "shift")
 
 
 def test_what_training_meets_can_be_drawn_again() -> None:

@@ -43,6 +43,7 @@ from rl_lab.cli import (
     leaderboard,
     progress,
     sharding,
+    shift_choice,
     typed,
     worlds,
 )
@@ -187,7 +188,7 @@ def _request(
         if (met := worlds.met_in_training(e.card, planned.near))
     }
     work = plan.tasks(contestants, seeds, planned.contexts, own)
-    ends = worlds.termination(environment, options)
+    ends = shift_choice.termination(environment, options)
     asked = adaptability.wanted(data, _adaptations(data), contestants, planned, seeds, ends)
     everything = [*work, *asked.drift_tasks] if asked.drift_tasks else work
     code = fingerprint(everything, contestants, settings["step_limit"])
@@ -278,5 +279,6 @@ def _anchors(contestants: Sequence[plan.Entrant], options: Options) -> Anchors |
         )
     for entrant in found.values():
         return typed.build(Anchors, entrant.card.anchors or {}, "anchors")
-    anchors = worlds.configured(str(contestants[0].card.environment["id"]), options).get("anchors")
+    environment = str(contestants[0].card.environment["id"])
+    anchors = shift_choice.configured(environment, options).get("anchors")
     return typed.build(Anchors, anchors, "anchors") if anchors else None

@@ -31,6 +31,8 @@ class CheckedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         env: The environment to watch.
     """
 
+    # Checkpoints know classes by their full names; this one's is the package's, not the file's.
+    __module__ = "rl_lab.environments"
     not_checkpointed = ("_recent",)
     # What this process waits for, and since when by the monotonic clock. In a list: to set an
     # attribute of a class makes the interpreter look all of them up anew.

@@ -27,7 +27,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from rl_lab import episodes, freezing, frozen_policy
 from rl_lab.agent import Training
 from rl_lab.environments import EnvironmentRecipe
-from rl_lab.evaluation import plan, workers
+from rl_lab.evaluation import plan, workers, working
 
 ROUNDS = 5
 STEPS = 4_000
@@ -103,7 +103,7 @@ def case(environment: str, algorithm: str, settings: dict[str, int]) -> None:
     )
 
 
-def whole_evaluation(tasks: Sequence[plan.Task], engine: workers.Engine, count: int) -> float:
+def whole_evaluation(tasks: Sequence[plan.Task], engine: working.Engine, count: int) -> float:
     """Steps per second of `count` worker processes, from the first finished episode on."""
     seen: list[tuple[float, int]] = []
     workers.run_tasks(tasks, engine, count, lambda r: seen.append((time.perf_counter(), r.length)))
@@ -126,8 +126,8 @@ def scaling(folder: Path) -> None:
     frozen_policy.save(policy, folder)
     entrant = plan.Entrant("ppo", 0, folder, policy.card, None)
     tasks = plan.tasks([entrant], range(2_000))
-    engine = workers.Engine(
-        reuse=True, step_limit=1000, step_timeout_s=60.0, imports=(), live=workers.live
+    engine = working.Engine(
+        reuse=True, step_limit=1000, step_timeout_s=60.0, imports=(), live=working.live
     )
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(3):

@@ -18,7 +18,7 @@ from rl_lab.evaluation import drifting as living
 from rl_lab.evaluation.adaptations import Adapted
 from rl_lab.evaluation.fingerprint import fingerprint
 from rl_lab.evaluation.plan import Entrant, Failure, Task
-from rl_lab.evaluation.workers import Engine
+from rl_lab.evaluation.working import Engine
 from rl_lab.records import EpisodeRecord
 from rl_lab.statistics.scale import Scale
 

@@ -16,11 +16,11 @@ from rl_lab.drift.monitor import tracker_of
 from rl_lab.drift.tracking import Tracker
 from rl_lab.drift_records import DriftRecord
 from rl_lab.errors import BadInput
-from rl_lab.evaluation import plan, runner, workers
-from rl_lab.evaluation.journal import Journal, go_on
+from rl_lab.evaluation import plan, runner
+from rl_lab.evaluation.journal import Journal, go_on, without_done
 from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.runner import Settings
-from rl_lab.evaluation.workers import Engine
+from rl_lab.evaluation.working import Engine
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.shifts import Context
 
@@ -91,7 +91,7 @@ def engine(
     Raises:
         BadInput: A shift cannot move so, or changes nothing.
     """
-    left = workers.without_done(work, journal(folder, work, change_step).done(work))
+    left = without_done(work, journal(folder, work, change_step).done(work))
     made = runner.engine_for(left, contestants, settings)
     return dataclasses.replace(made, live=_Live(change_step))
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from rl_lab import files
 from rl_lab.evaluation.plan import Failure, Task
-from rl_lab.evaluation.workers import Engine, Keyed, run_tasks, without_done
+from rl_lab.evaluation.workers import run_tasks
+from rl_lab.evaluation.working import Engine
+
+
+class Keyed(Protocol):
+    """A record that says what was evaluated: contestant, training seed, world, evaluation seed."""
+
+    @property
+    def key(self) -> tuple[str, int, tuple[str, float, str], int]:
+        """As `EpisodeRecord.key`."""
+
 
 R = TypeVar("R", bound=Keyed)
 
@@ -68,6 +78,21 @@ def go_on(
             failures = run_tasks(left, engine, processes, keep)
     on_episodes(len(done), total)
     return done, failures
+
+
+def without_done(tasks: Sequence[Task], done: Iterable[Keyed]) -> list[Task]:
+    """The tasks less the episodes that have been run already."""
+    keys = {record.key for record in done}
+    left = []
+    for task in tasks:
+        seeds = tuple(
+            seed
+            for seed in task.evaluation_seeds
+            if (task.contestant, task.training_seed, task.context.key, seed) not in keys
+        )
+        if seeds:
+            left.append(dataclasses.replace(task, evaluation_seeds=seeds))
+    return left
 
 
 class _Writer(Generic[R]):

@@ -10,11 +10,11 @@ from rl_lab import episodes, files, paths, records, runs
 from rl_lab.environments import EnvironmentRecipe, make
 from rl_lab.errors import BadInput
 from rl_lab.evaluation import plan as plans
-from rl_lab.evaluation import workers
+from rl_lab.evaluation import probing
 from rl_lab.evaluation.fingerprint import fingerprint
-from rl_lab.evaluation.journal import Journal, go_on
+from rl_lab.evaluation.journal import Journal, go_on, without_done
 from rl_lab.evaluation.plan import Entrant, Failure, Task
-from rl_lab.evaluation.workers import Engine, without_done
+from rl_lab.evaluation.working import Engine, live
 from rl_lab.records import EpisodeRecord
 
 _JOURNAL = "episodes.journal.csv"
@@ -154,12 +154,12 @@ def engine_for(left: Sequence[Task], contestants: Sequence[Entrant], settings: S
     worlds = plans.worlds(left)
     reuse = False
     if left:
-        found = workers.probe(recipe, worlds, settings.imports, settings.step_timeout_s)
+        found = probing.probe(recipe, worlds, settings.imports, settings.step_timeout_s)
         if found.problem is not None:
             raise found.problem
         reuse = found.reuse
     limits = (settings.step_limit, settings.step_timeout_s)
-    return Engine(reuse, *limits, settings.imports, workers.live)
+    return Engine(reuse, *limits, settings.imports, live)
 
 
 def claim(folder: Path, fingerprint: str) -> None:

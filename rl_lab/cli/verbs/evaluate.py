@@ -53,7 +53,7 @@ from rl_lab.environments import Anchors, register, require_known
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
 from rl_lab.evaluation import finding, plan, runner, speed
 from rl_lab.evaluation.fingerprint import fingerprint
-from rl_lab.evaluation.workers import Engine
+from rl_lab.evaluation.working import Engine
 from rl_lab.statistics.intervals import counted
 
 

@@ -15,9 +15,11 @@ from markupsafe import Markup
 from rl_lab import files, paths
 from rl_lab.reporting import (
     adaptability,
+    adaptation,
     conformance,
     costs,
     downloads,
+    drift,
     facts,
     parts,
     playing,
@@ -126,8 +128,8 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         # In the shifted world, and at home.
         "adapted_pairs": list(zip(curves[::2], curves[1::2], strict=True)),
         "grids": list(shift_figures.grids(evaluation).values()),
-        "drift_tables": adaptability.drift(evaluation),
-        "adaptation_tables": adaptability.adaptation(evaluation),
+        "drift_tables": drift.by_shift(evaluation),
+        "adaptation_tables": adaptation.by_world(evaluation),
         "tables": parts.tables(evaluation),
         "cards": adaptability.cards(evaluation),
         "beyond": {

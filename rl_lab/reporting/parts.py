@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rl_lab.reporting import (
-    adaptability,
+    adaptation,
     charts,
     costs,
     curve_figures,
     details,
+    drift,
+    generalisation,
     levels,
     profiles,
     scatter,
@@ -38,7 +40,7 @@ def figures(evaluation: Evaluation) -> dict[str, Figure]:
         "trade_off": scatter.figure(evaluation),
         "robustness": curve_figures.robustness(evaluation),
         **shift_figures.further(evaluation),
-        **adaptability.adaptation_figures(evaluation),
+        **adaptation.figures(evaluation),
     }
 
 
@@ -54,10 +56,10 @@ def tables(evaluation: Evaluation) -> dict[str, Table]:
         "references": references(evaluation),
         "levels": levels.robustness(evaluation),
         **shift_figures.grids(evaluation),
-        "generalisation": adaptability.generalisation(evaluation),
-        "generalisation_matrix": adaptability.matrix(evaluation),
-        **_numbered("drift", adaptability.drift(evaluation)),
-        **_numbered("adaptation", adaptability.adaptation(evaluation)),
+        "generalisation": generalisation.sets(evaluation),
+        "generalisation_matrix": generalisation.matrix(evaluation),
+        **_numbered("drift", drift.by_shift(evaluation)),
+        **_numbered("adaptation", adaptation.by_world(evaluation)),
     }
     return {name: table for name, table in found.items() if table is not None}
 

@@ -180,4 +180,5 @@ def whys(blocks: Sequence[Data], key: str, missing: Sequence[str]) -> list[str]:
 
 
 CONTESTANT = Column("contestant", kind="name")
+NOT_EVALUATED = "not part of this evaluation"
 NO_COST = "its training is not known here"

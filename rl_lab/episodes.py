@@ -178,9 +178,10 @@ def _trace(
 ) -> list[bytes]:
     actions = seeding.generator(seed, "probe", recipe.id)
     observation, _ = env.reset(seed=seed)
+    # After the reset, which may itself sample actions.
+    env.action_space.seed(int(actions.integers(2**31)))
     trace = [_bytes(observation)]
     for _ in range(_PROBE_STEPS):
-        env.action_space.seed(int(actions.integers(2**31)))
         observation, reward, terminated, truncated, _ = env.step(env.action_space.sample())
         trace += [_bytes(observation), np.float64(reward).tobytes()]
         if terminated or truncated:

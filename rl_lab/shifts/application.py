@@ -15,7 +15,7 @@ from rl_lab.errors import BadInput
 from rl_lab.shifts import disturbances, edits, scales
 from rl_lab.shifts.context import Context
 from rl_lab.shifts.declaration import Shift
-from rl_lab.shifts.disturbances import Dial
+from rl_lab.shifts.dial import Dial
 from rl_lab.shifts.inhabited import InContext, InDrawnContexts
 from rl_lab.shifts.part import Part
 from rl_lab.shifts.sets import Drawn

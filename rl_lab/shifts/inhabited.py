@@ -40,7 +40,7 @@ class InContext(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._draws = seeding.generator(seed, "schedule")
             for part in self._parts:
                 if part.dial is not None:
-                    part.dial.draws = seeding.generator(seed, "disturbance", part.shift.name)
+                    part.dial.renew(seeding.generator(seed, "disturbance", part.shift.name))
         extra: dict[str, Any] = {}
         share = self._first_share()
         for part in self._parts:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rl_lab.shifts import edits
 from rl_lab.shifts.declaration import Shift
-from rl_lab.shifts.disturbances import Dial
+from rl_lab.shifts.dial import Dial
 
 
 class Part:

@@ -14,6 +14,7 @@ import pytest
 from rl_lab import drift_records
 from rl_lab.comparison import card, drifting
 from rl_lab.comparison.drift_measures import Setup
+from rl_lab.comparison.drifting import Subject
 from rl_lab.drift_records import DriftRecord
 from rl_lab.statistics import drift
 from rl_lab.statistics.scale import Scale
@@ -57,11 +58,16 @@ def pair(seed: int, **moved: Any) -> list[DriftRecord]:
     return [still, dataclasses.replace(still, **{**MOVES, **moved})]
 
 
+def ppo(records: list[DriftRecord], memory: bool = False) -> dict[str, Subject]:
+    """The one contestant, whose training seeds are those that have records."""
+    return {"ppo": Subject(memory, {r.training_seed for r in records})}
+
+
 def block(
     records: list[DriftRecord], scale: Scale | str = SCALE, memory: bool = False
 ) -> dict[str, Any]:
     seeds = sorted({r.evaluation_seed for r in records})
-    made = drifting.blocks(records, [SETUP], scale, {"ppo": memory}, seeds)["ppo"]
+    made = drifting.blocks(records, [SETUP], scale, ppo(records, memory), seeds)["ppo"]
     json.dumps(made, allow_nan=False)
     (found,) = made["drift"]
     return dict(found)
@@ -212,7 +218,7 @@ def test_where_an_end_is_the_goal_it_is_no_death(kind: str) -> None:
     setup = dataclasses.replace(SETUP, termination=kind)
     still, moved = pair(0, length=12, terminated=True)
     records = [dataclasses.replace(still, length=11, terminated=True), moved]
-    (found,) = drifting.blocks(records, [setup], SCALE, {"ppo": False}, [0])["ppo"]["drift"]
+    (found,) = drifting.blocks(records, [setup], SCALE, ppo(records), [0])["ppo"]["drift"]
     survival = found["survival"]
     if kind == "goal":
         assert survival["drift"] is survival["no_drift"] is None
@@ -269,6 +275,17 @@ def test_from_10_seeds_both_kinds_of_seeds_are_resampled() -> None:
     assert found["obs_shift"]["method"] == "95% t over 10 training seeds"
 
 
+def test_a_number_that_no_episode_has_is_missing_by_name() -> None:
+    """Also on a scale that has a label, which is no reason."""
+    lost = [dataclasses.replace(r, return_after=math.nan) for r in pair(0)]
+    for label in ("", "relative to best agent in this comparison"):
+        found = block(lost, Scale(0.0, 100.0, label))
+        assert found["loss_score"] is None
+        assert found["loss_score_reason"] == "of no episode is it known"
+        assert found["per_seed"]["0"]["loss_score_reason"] == "of no episode is it known"
+        assert found["survival"]["drift"]["estimate"] == 1.0
+
+
 def test_one_seed_speaks_of_this_checkpoint_over_its_episodes() -> None:
     found = block([r for k in range(6) for r in pair(k, return_after=float(k), alarm_step=13)])
     loss = found["loss_per_step"]
@@ -281,7 +298,7 @@ def test_one_seed_speaks_of_this_checkpoint_over_its_episodes() -> None:
 
 def test_unpaired_seeds_are_left_out() -> None:
     assert block(pair(0)[:1])["reason"] == "no training seed has all its episodes"
-    made = drifting.blocks(pair(0)[:1], [SETUP], SCALE, {"ppo": False}, [0])
+    made = drifting.blocks(pair(0)[:1], [SETUP], SCALE, ppo([STILL]), [0])
     assert ("drift", "-", f"wind 1, step at step 10: {block([])['reason']}") in card.card(
         {"name": "ppo", **made["ppo"]}
     )
@@ -291,13 +308,13 @@ def test_every_shift_has_its_block_and_the_same_episodes_without_drift() -> None
     other = dataclasses.replace(SETUP, shift="rain", delta=0.5)
     rain = {"shift": "rain", "delta": 0.5, "return_after": 0.0}
     records = [*pair(0, return_after=15.0), dataclasses.replace(STILL, **{**MOVES, **rain})]
-    made = drifting.blocks(records, [SETUP, other], SCALE, {"ppo": False}, [0])["ppo"]["drift"]
+    made = drifting.blocks(records, [SETUP, other], SCALE, ppo(records), [0])["ppo"]["drift"]
     losses = {one["shift"]: one["loss_score"]["estimate"] for one in made}
     assert losses == {"wind": pytest.approx(0.05), "rain": pytest.approx(0.2)}
 
 
 def test_without_a_schedule_there_is_no_block() -> None:
-    made = drifting.blocks([], [], SCALE, {"ppo": False}, [0])
+    made = drifting.blocks([], [], SCALE, ppo([STILL]), [0])
     assert made == {"ppo": {"drift": None, "drift_reason": "no schedule was evaluated"}}
 
 
@@ -318,9 +335,9 @@ def test_with_episodes_for_a_clock_what_came_before_the_change_is_left_aside() -
         *row(3, return_after=14.0, length=4, terminated=True, alarm_step=3),
         *row(4, return_after=8.0, alarm_step=2),
     ]
-    (found,) = drifting.blocks([*before, *after], [ROW], SCALE, {"ppo": True}, range(5))["ppo"][
-        "drift"
-    ]
+    both = [*before, *after]
+    made = drifting.blocks(both, [ROW], SCALE, ppo(both, memory=True), range(5))
+    (found,) = made["ppo"]["drift"]
     assert found["episodes"] == 3
     assert found["loss_score"]["estimate"] == pytest.approx((0 + 6 + 12) / 3 / 100)
     assert found["loss_per_step"]["estimate"] == pytest.approx((0 + 6 / 30 + 12 / 30) / 3)
@@ -349,7 +366,7 @@ def test_the_published_list_tells_what_came_before_the_change() -> None:
             if k != missing
             for r in row(k, training_seed, return_after=20.0 - k)
         ]
-        made = drifting.blocks(records, [setup], SCALE, {"ppo": False}, range(8))
+        made = drifting.blocks(records, [setup], SCALE, ppo(records), range(8))
         (found,) = made["ppo"]["drift"]
         return dict(found)
 
@@ -366,6 +383,22 @@ def test_the_published_list_tells_what_came_before_the_change() -> None:
         "episodes are missing: training seed 1 has 2 of 3 pairs, training seed 2 has 2 of 3 pairs"
     )
     assert lost({1: 6, 2: 5})["reason"] == "no training seed has all its episodes"
+
+
+def test_a_training_seed_without_any_record_is_left_out_by_name() -> None:
+    """Its policy failed in its first episode, or its file did not load."""
+    records = pair(0)
+    subject = {"ppo": Subject(False, (0, 4, 7))}
+    (found,) = drifting.blocks(records, [SETUP], SCALE, subject, [0])["ppo"]["drift"]
+    assert found["training_seeds"] == [0]
+    assert found["left_out"] == [4, 7]
+    assert found["left_out_reason"] == (
+        "episodes are missing: training seed 4 has 0 of 1 pairs, training seed 7 has 0 of 1 pairs"
+    )
+    row = ("       left out", "seed 4, 7", found["left_out_reason"])
+    assert row in card.card({"drift": [found]})
+    nobody = drifting.blocks([], [SETUP], SCALE, subject, [0])["ppo"]["drift"]
+    assert [one["reason"] for one in nobody] == ["no training seed has all its episodes"]
 
 
 def test_within_the_episode_no_delay_in_episodes_is_told() -> None:
@@ -400,7 +433,7 @@ def test_a_journal_reads_back_whole_and_leaves_out_what_was_cut(tmp_path: Path) 
 
 
 def test_the_card_says_loss_and_detection() -> None:
-    made = drifting.blocks(pair(0, alarm_step=13), [SETUP], SCALE, {"ppo": False}, [0])
+    made = drifting.blocks(pair(0, alarm_step=13), [SETUP], SCALE, ppo([STILL]), [0])
     text = card.card_text({"name": "ppo", **made["ppo"]})
     assert "wind 1, step at step 10" in text
     assert "delay 2 steps" in text

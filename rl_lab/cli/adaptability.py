@@ -11,6 +11,7 @@ from rl_lab.cli import progress, worlds
 from rl_lab.cli.worlds import Worlds
 from rl_lab.comparison import adaptability, drifting
 from rl_lab.comparison.drift_measures import Setup
+from rl_lab.comparison.drifting import Subject
 from rl_lab.comparison.snapshots import Facts
 from rl_lab.drift_records import DriftRecord
 from rl_lab.evaluation import adaptations, runner
@@ -186,13 +187,22 @@ def attach(
 ) -> None:
     """Put the blocks `drift` and `adaptation` into every contestant's scores."""
     scale = Scale(**scores["scale"]) if scores["scale"] else str(scores["scale_reason"])
-    memory = {e.contestant: bool(e.card.state) for e in contestants}
-    drift = drifting.blocks(found.drifts, asked.drifts, scale, memory, asked.drift_seeds)
+    subjects = _subjects(contestants)
+    drift = drifting.blocks(found.drifts, asked.drifts, scale, subjects, asked.drift_seeds)
     learned = adaptability.blocks(found.snapshots, [_facts(a) for a in asked.adapted], scale)
     nothing_learned = {"adaptation": None, "adaptation_reason": "no adaptation was evaluated"}
     for contestant in scores["contestants"]:
         contestant |= drift[contestant["name"]]
         contestant |= learned.get(contestant["name"], nothing_learned)
+
+
+def _subjects(contestants: Sequence[Entrant]) -> dict[str, Subject]:
+    """Who is judged under drift, by name."""
+    seeds: dict[str, list[int]] = {}
+    for entrant in contestants:
+        seeds.setdefault(entrant.contestant, []).append(entrant.training_seed)
+    memory = {e.contestant: bool(e.card.state) for e in contestants}
+    return {name: Subject(memory[name], tuple(trained)) for name, trained in seeds.items()}
 
 
 def _facts(adapted: Adapted) -> Facts:

@@ -146,7 +146,7 @@ def _drift(block: Data) -> list[Row]:
             survival.get("drift_reason", f"{block['horizon']} steps{until}; {alone}"),
         ),
     ]
-    return [*rows, *_detection(block)]
+    return [*rows, *_detection(block), *_left_out(block, "       ")]
 
 
 def _detection(block: Data) -> list[Row]:
@@ -184,7 +184,16 @@ def _learning(block: Data) -> list[Row]:
             "against training from scratch",
         ),
         ("          cost", _cost(block["cost"]), "mean over training seeds"),
+        *_left_out(block, " " * 10),
     ]
+
+
+def _left_out(block: Data, indent: str) -> list[Row]:
+    """The training seeds that a block is not about, where there are any."""
+    seeds = block.get("left_out")
+    if not seeds:
+        return []
+    return [(f"{indent}left out", f"seed {', '.join(map(str, seeds))}", block["left_out_reason"])]
 
 
 def _recovered(block: Data) -> str:

@@ -22,6 +22,7 @@ from rl_lab.statistics.scale import Scale
 from rl_lab.statistics.seeds import Seed
 
 NOT_REACHED = "no episode reached the change"
+UNKNOWN = "of no episode is it known"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ def of_seed(pairs: Pairs) -> dict[str, Found]:
     }
 
 
-def _mean(values: Iterable[float | None], reason: str) -> Found:
+def _mean(values: Iterable[float | None], reason: str = UNKNOWN) -> Found:
     """The mean of what is known of the episodes; without any, the reason."""
     column_k = np.array([np.nan if value is None else value for value in values], dtype=float)
     seed = Seed(column_k, _known_mean)
@@ -102,8 +103,10 @@ def _loss(pairs: Pairs) -> dict[str, Found]:
     score: Found = Measured(None, str(pairs.scale)), None
     if isinstance(pairs.scale, Scale):
         span = pairs.scale.solved - pairs.scale.random
-        measured, seed = _mean([one / span for one in lost], "")
-        score = dataclasses.replace(measured, reason=pairs.scale.label), seed
+        measured, seed = _mean(one / span for one in lost)
+        # A number comes with what its scale is relative to; a missing one keeps its own reason.
+        reason = measured.reason if measured.value is None else pairs.scale.label
+        score = dataclasses.replace(measured, reason=reason), seed
     return {"loss_per_step": _mean(per_step, NOT_REACHED), "loss_score": score}
 
 
@@ -114,7 +117,7 @@ def _survival(pairs: Pairs) -> dict[str, Found]:
     until = pairs.setup.change_step + pairs.setup.horizon
 
     def share(records: Sequence[DriftRecord]) -> Found:
-        return _mean([not (r.terminated and r.length <= until) for r in records], "")
+        return _mean(not (r.terminated and r.length <= until) for r in records)
 
     return {"survival": share(pairs.moved), "survival_no_drift": share(pairs.still)}
 
@@ -154,7 +157,7 @@ def _alarms(pairs: Pairs) -> dict[str, Found]:
     setup = pairs.setup
     seen = [_delay(r, setup) is not None if _reached(r, setup) else None for r in pairs.moved]
     return {
-        "false_alarm_rate": _mean([r.alarm_step is not None for r in pairs.still], ""),
+        "false_alarm_rate": _mean(r.alarm_step is not None for r in pairs.still),
         "detection_rate": _mean(seen, NOT_REACHED),
         "delay_steps": (drift.detection_delay(delays(pairs)).median, None),
         "delay_episodes": (_first_alarm(pairs, seen), None),

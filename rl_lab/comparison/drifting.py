@@ -7,7 +7,7 @@ computed per training seed; intervals are as `statistics.seeds` has them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rl_lab.comparison import drift_measures, measuring
@@ -20,11 +20,24 @@ from rl_lab.statistics.scale import Scale
 _SHARES = ("survival", "false_alarm_rate", "detection_rate", "novelty_rate")
 
 
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A contestant, as this block takes it.
+
+    Attributes:
+        memory: Its policies carry a state through the episode.
+        training_seeds: Those that were to be evaluated, whether they have episodes or not.
+    """
+
+    memory: bool
+    training_seeds: Collection[int]
+
+
 def blocks(
     records: Sequence[DriftRecord],
     setups: Sequence[Setup],
     scale: Scale | str,
-    with_memory: Mapping[str, bool],
+    subjects: Mapping[str, Subject],
     evaluation_seeds: Sequence[int],
 ) -> dict[str, Any]:
     """The blocks of every contestant, one for each shift that moved.
@@ -33,7 +46,7 @@ def blocks(
         records: Episodes of all contestants in all worlds.
         setups: What the contestants share, for each shift.
         scale: Which returns count as 0 and 1, or why there is no scale.
-        with_memory: For each contestant, whether its policies carry a state through the episode.
+        subjects: The contestants by name.
         evaluation_seeds: The published ones that were asked for; where episodes are the clock,
             their order is that of time.
 
@@ -42,11 +55,11 @@ def blocks(
     """
     if not setups:
         nothing = {"drift": None, "drift_reason": "no schedule was evaluated"}
-        return dict.fromkeys(with_memory, nothing)
+        return dict.fromkeys(subjects, nothing)
     made = {}
-    for name, memory in with_memory.items():
+    for name, subject in subjects.items():
         mine = [r for r in records if r.contestant == name]
-        made[name] = {"drift": [_block(mine, s, scale, memory, evaluation_seeds) for s in setups]}
+        made[name] = {"drift": [_block(mine, s, scale, subject, evaluation_seeds) for s in setups]}
     return made
 
 
@@ -54,7 +67,7 @@ def _block(
     records: Sequence[DriftRecord],
     setup: Setup,
     scale: Scale | str,
-    memory: bool,
+    subject: Subject,
     evaluation_seeds: Sequence[int],
 ) -> dict[str, Any]:
     faced = [r for r in records if not r.drift or r.shift == setup.shift]
@@ -62,8 +75,9 @@ def _block(
     # Training seeds are compared on equal terms: on all of the same evaluation seeds.
     whole: dict[int, Pairs] = {}
     short: dict[int, str] = {}
-    for seed in sorted({r.training_seed for r in faced}):
-        pairs = _pairs([r for r in faced if r.training_seed == seed], asked, setup, scale, memory)
+    for seed in sorted(subject.training_seeds):
+        mine = [r for r in faced if r.training_seed == seed]
+        pairs = _pairs(mine, asked, setup, scale, subject.memory)
         if len(pairs.moved) == len(asked) > 0:
             whole[seed] = pairs
         else:

@@ -38,8 +38,7 @@ def figures(evaluation: Evaluation) -> dict[str, Figure]:
         "load": speed_figures.load(evaluation),
         "batches": speed_figures.batches(evaluation),
         "trade_off": scatter.figure(evaluation),
-        "robustness": curve_figures.robustness(evaluation),
-        **shift_figures.further(evaluation),
+        **shift_figures.along(evaluation),
         **adaptation.figures(evaluation),
     }
 

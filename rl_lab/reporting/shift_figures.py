@@ -1,9 +1,10 @@
-"""Scores along every further shift of an evaluation, and over two shifts at once."""
+"""Scores along every shift of an evaluation, and over two shifts at once."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from rl_lab.reporting import lines, text
@@ -15,25 +16,37 @@ from rl_lab.reporting.tables import Column, Table, intervals, table, words
 
 _MARGIN = 0.03
 _LONGEST_LABEL = 54
+_MOST_LABELS = 6
+_HOW = (
+    "left is the training context, right its far end; 1 is a solved task and 0 random play."
+    " The slower a line falls, the better its policy copes; the band is the 95% interval,"
+    " as in the leaderboard."
+)
+_HOW_FURTHER = (
+    "left is the training context, right the shift's far end. A line that stays up is a policy"
+    " that this change does not touch."
+)
 
 
-def further(evaluation: Evaluation) -> dict[str, Figure]:
-    """A figure for each shift after the first, which has the page's main one."""
+def along(evaluation: Evaluation) -> dict[str, Figure]:
+    """A figure for each shift, `robustness` and from the second on `robustness_<k>`."""
     names = list(
         dict.fromkeys(
-            str(curve.get("shift"))
-            for contestant in evaluation.contestants
-            for curve in _curves(contestant)[1:]
+            str(curve.get("shift")) for c in evaluation.contestants for curve in _curves(c)
         )
     )
-    return {f"robustness_{place}": _figure(evaluation, n) for place, n in enumerate(names, 2)}
+    first, *others = names or [None]
+    figures = {"robustness": _figure(evaluation, first, _HOW)}
+    for place, name in enumerate(others, 2):
+        figures[f"robustness_{place}"] = _figure(evaluation, name, _HOW_FURTHER)
+    return figures
 
 
 def _curves(contestant: Data) -> list[Data]:
     return list(block(contestant, "robustness").get("shifts") or [])
 
 
-def _figure(evaluation: Evaluation, shift: str) -> Figure:
+def _figure(evaluation: Evaluation, shift: str | None, how: str) -> Figure:
     look = looks(evaluation.contestants)
     drawn, missing = [], []
     first: Data = {}
@@ -45,21 +58,22 @@ def _figure(evaluation: Evaluation, shift: str) -> Figure:
             first = first or curve
             drawn.append(_line(name, curve, levels, look[name]))
         else:
-            why = reason(contestant, "robustness")
-            if block(contestant, "robustness"):
-                why = curve.get("levels_reason") or f"it was not evaluated along {shift}"
-            missing.append(Missing(name, str(why)))
-    figure = Figure(
-        f"Score along {shift}",
-        "left is the training context, right the shift's far end. A line that stays up is a"
-        " policy that this change does not touch.",
-        "aside",
-        (),
-        missing=distinct(missing),
-    )
+            missing.append(Missing(name, _why(contestant, curve, shift)))
+    heading = f"Score along {shift or 'the shift'}"
+    figure = Figure(heading, how, "aside", (), missing=distinct(missing))
     if not drawn:
         return figure
     return arranged(figure, drawn, _axes(first, [line.series for line in drawn]), f"along-{shift}")
+
+
+def _why(contestant: Data, curve: Data, shift: str | None) -> str:
+    """Why a contestant has no line along a shift."""
+    stored = block(contestant, "robustness")
+    if not stored:
+        return reason(contestant, "robustness")
+    if curve:
+        return reason(curve, "levels")
+    return reason(stored, "auc") if shift is None else f"it was not evaluated along {shift}"
 
 
 def _line(name: str, curve: Data, levels: list[Data], look: str) -> Line:
@@ -80,18 +94,29 @@ def _axes(curve: Data, series: list[Series]) -> Axes:
     values = {
         float(lv["delta"]): lv.get("value") for lv in curve["levels"] if lv.get("delta") is not None
     }
-    shown = sorted(values)[:: max(1, len(values) // 4)]
-    ticks = [Tick(d, f"{d:g}", f"{values[d]:.3g}" if values[d] is not None else "") for d in shown]
+    ticks = [Tick(d, f"{d:g}", "" if v is None else f"{v:.3g}") for d, v in _thinned(values)]
     unit = f" ({curve['unit']})" if curve.get("unit") else ""
+    width = max(values) - min(values) or 1.0
     axes = Axes(
-        (min(values) - _MARGIN, max(values) + _MARGIN),
+        (min(values) - _MARGIN * width, max(values) + _MARGIN * width),
         lines.span(series, also=(0.0, 1.0)),
         ticks,
-        _label(str(curve.get("parameter") or "the parameter"), unit),
+        _label(str(curve.get("parameter") or "a parameter that is not stored"), unit),
         "score",
         references=((0.0, "random"), (1.0, "solved")),
     )
     return dataclasses.replace(axes, size=size_of(series))
+
+
+def _thinned(values: Mapping[float, Any]) -> list[tuple[float, Any]]:
+    """Levels to label: all where they fit, always the first and the last."""
+    known = sorted(values.items())
+    if len(known) <= _MOST_LABELS:
+        return known
+    step = -(-(len(known) - 1) // (_MOST_LABELS - 1))
+    kept = known[:-1:step]
+    last_gap = (known[-1][0] - kept[-1][0]) / (known[-1][0] - known[0][0])
+    return [*(kept if last_gap > 0.1 else kept[:-1]), known[-1]]
 
 
 def _label(parameter: str, unit: str) -> str:

@@ -112,18 +112,6 @@ def mean_of(contestant: Data) -> Data:
     return block(block(contestant, "reward"), "mean")
 
 
-def curve_of(robustness: Data) -> Data:
-    """The block of the first shift; empty where there is none."""
-    curves = robustness.get("shifts") or [{}]
-    return dict(curves[0])
-
-
-def levels_of(robustness: Data) -> list[Data]:
-    """The levels of the first shift that are known."""
-    levels = curve_of(robustness).get("levels") or []
-    return [level for level in levels if level.get("delta") is not None]
-
-
 def reason(data: Data, key: str) -> str:
     """Why `data[key]` is null, as stored beside it."""
     return str(data.get(f"{key}_reason") or NOT_STORED)

@@ -174,8 +174,8 @@ def robustness(means: np.ndarray, place: int) -> dict[str, Any]:
         "per_seed_auc": {str(seed): float(area) for seed, area in enumerate(areas)},
     }
     curve = {"shift": "pole_length", "parameter": "length", "unit": "m", "levels": levels}
-    curve |= {"critical_shift": 0.5, "critical_shift_text": "0.5"}
-    return {"robustness": {"shifts": [{**curve, **scalars}], **scalars}}
+    curve |= {"critical_shift": 0.5, "critical_shift_text": "0.5", "saturated": False}
+    return {"robustness": {"learned": True, "shifts": [{**curve, **scalars}], **scalars}}
 
 
 def difference(best: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -500,7 +500,11 @@ def test_the_card_shows_the_mean_of_several_shifts_first():
     assert areas == [
         ("0.80", "mean of 2 shifts"),
         ("0.60", "pole_length, length 0.5 to 1, 3 levels"),
-        ("1.00", "gravity, length 0.5 to 1, 3 levels"),
+        (
+            "1.00",
+            "gravity, length 0.5 to 1, 3 levels; still solved at the far end: a harder shift would"
+            " say more",
+        ),
     ]
     assert ("gap seeds / near / far", "-", "no contexts were drawn") in found
 
@@ -518,6 +522,8 @@ def test_the_worst_tenth_is_per_seed_and_over_all_levels():
 def test_what_has_not_been_learned_cannot_be_lost():
     found = robustness(shifted("a", [[0.05, 0.05, 0.01]] * 2), [0, 1])["robustness"]
     assert found["learned"] is False
+    (row,) = [row for row in card.card({"robustness": found}) if row[0] == "robustness area"]
+    assert row[2].endswith("3 levels; nominal not learned")
     found = along(found)
     reason = "undefined: nominal not learned"
     assert found["critical_shift"] is None

@@ -233,6 +233,25 @@ def test_each_shift_has_its_own_levels_area_and_worst(folder: Path, tmp_path: Pa
     assert tuple(long[-1][key] for key in keys) == last
 
 
+def test_robustness_of_what_had_not_learned_is_grey_and_says_so(folder: Path) -> None:
+    scores = fake.build(folder, fake.names(2))
+    scores["contestants"][0]["robustness"]["shifts"][0]["saturated"] = True
+    scores["contestants"][1]["robustness"]["learned"] = False
+    fake.write(folder, scores)
+    page = report(folder)
+    for table, keys in (("leaderboard", ["robustness"]), ("levels", ["area", "worst level", "1"])):
+        learned, not_learned = rows(page, table)
+        for key in keys:
+            assert learned[key][0]["class"] == "number"
+            assert not_learned[key][0]["class"] == "number faint"
+            assert not_learned[key][0]["data-value"]
+    section = page.all("section", id="adaptability")[0][1]
+    assert "nominal not learned: at home it scores below 0.1" in section
+    solved, nothing = parts.figures(stored.load(folder))["robustness"].keys
+    assert solved.note.endswith("still solved at the far end: a harder shift would say more")
+    assert nothing.note.endswith("nominal not learned")
+
+
 def test_a_grid_without_a_shift_alone_is_drawn(folder: Path) -> None:
     scores = build(folder)
     nothing = {"estimate": None, "low": None, "high": None}

@@ -67,10 +67,11 @@ def _robustness(contestant: Data) -> list[Row]:
         return [("robustness area", MISSING, contestant.get("robustness_reason", ""))]
     shifts = block["shifts"]
     rows: list[Row] = []
+    note = "" if block["learned"] else "; nominal not learned"
     if len(shifts) != 1:
-        rows = _area(block, block.get("auc_reason", f"mean of {len(shifts)} shifts"))
+        rows = _area(block, block.get("auc_reason", f"mean of {len(shifts)} shifts{note}"))
     for one in shifts:
-        rows += _along(one)
+        rows += _along(one, note)
     return [*rows, *_at_once(block.get("grid"))]
 
 
@@ -83,7 +84,7 @@ def _at_once(grid: Data | None) -> list[Row]:
     return [("two at once: worst / far end", ends, where)]
 
 
-def _along(shift: Data) -> list[Row]:
+def _along(shift: Data, note: str) -> list[Row]:
     """What is left along one shift."""
     levels = shift["levels"]
     if not levels:
@@ -95,7 +96,9 @@ def _along(shift: Data) -> list[Row]:
     critical = ("critical shift (80 %)", text, left_out or meaning)
     if shift["critical_shift"] is None:
         critical = ("critical shift (80 %)", MISSING, text)
-    return [*_area(shift, f"{shift['shift']}{span}, {len(levels)} levels"), critical]
+    if shift["saturated"]:
+        note += "; still solved at the far end: a harder shift would say more"
+    return [*_area(shift, f"{shift['shift']}{span}, {len(levels)} levels{note}"), critical]
 
 
 def _area(block: Data, where: str) -> list[Row]:

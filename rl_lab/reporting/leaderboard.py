@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rl_lab.reporting import tables, text
-from rl_lab.reporting.stored import Data, Evaluation, block, mean_of, reason
+from rl_lab.reporting.stored import Data, Evaluation, block, mean_of, not_learned, reason
 from rl_lab.reporting.tables import (
     Cell,
     Column,
@@ -50,7 +50,10 @@ def leaderboard(evaluation: Evaluation) -> Table:
         (Column("decision µs", "p50, p90"), _decisions(evaluation)),
         (
             Column("robustness", "area"),
-            intervals(robustness, tables.whys(stored, "auc", whys), 2),
+            tables.fainted(
+                intervals(robustness, tables.whys(stored, "auc", whys), 2),
+                [not_learned(c) for c in contestants],
+            ),
         ),
         *adapted,
         (

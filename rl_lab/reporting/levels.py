@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from rl_lab.reporting import tables
-from rl_lab.reporting.stored import Data, Evaluation, block, reason
+from rl_lab.reporting.stored import Data, Evaluation, block, not_learned, reason
 from rl_lab.reporting.tables import Cell, Column, Table, intervals, table, transposed, words
 
 _CAPTION = "Score at each magnitude of each shift"
@@ -62,7 +62,7 @@ def robustness(evaluation: Evaluation) -> Table | None:
         [tables.name(row.contestant) for row in rows],
         *named,
         *_summaries(rows),
-        *(intervals([r.score(d) for r in rows], [_why(r) for r in rows], 2) for d in deltas),
+        *(_scores(rows, d) for d in deltas),
     ]
     found = table("levels", caption, columns, transposed(cells), _HOW)
     return dataclasses.replace(found, flat=_flat(rows))
@@ -124,13 +124,22 @@ def _levels(curve: Data) -> list[Data]:
 def _summaries(rows: list[_Row]) -> list[list[Cell]]:
     """The shift's own area and worst level."""
     return [
-        intervals(
-            [block(row.curve, key) for row in rows],
-            [reason(row.curve, key) if row.curve else row.why for row in rows],
-            2,
+        tables.fainted(
+            intervals(
+                [block(row.curve, key) for row in rows],
+                [reason(row.curve, key) if row.curve else row.why for row in rows],
+                2,
+            ),
+            [not_learned(row.contestant) for row in rows],
         )
         for key in ("auc", "worst")
     ]
+
+
+def _scores(rows: list[_Row], delta: float) -> list[Cell]:
+    """The scores at one magnitude."""
+    found = intervals([r.score(delta) for r in rows], [_why(r) for r in rows], 2)
+    return tables.fainted(found, [not_learned(r.contestant) for r in rows])
 
 
 def _why(row: _Row) -> str:

@@ -11,7 +11,7 @@ from rl_lab.reporting import lines, text
 from rl_lab.reporting.arranging import Line, arranged, size_of
 from rl_lab.reporting.figures import Figure, Missing, distinct, looks, short
 from rl_lab.reporting.lines import Axes, Series, Tick
-from rl_lab.reporting.stored import Data, Evaluation, block, reason
+from rl_lab.reporting.stored import Data, Evaluation, block, not_learned, reason
 from rl_lab.reporting.tables import Column, Table, intervals, table, words
 
 _MARGIN = 0.03
@@ -56,7 +56,7 @@ def _figure(evaluation: Evaluation, shift: str | None, how: str) -> Figure:
         levels = [lv for lv in curve.get("levels") or [] if lv.get("delta") is not None]
         if levels:
             first = first or curve
-            drawn.append(_line(name, curve, levels, look[name]))
+            drawn.append(_line(contestant, curve, levels, look[name]))
         else:
             missing.append(Missing(name, _why(contestant, curve, shift)))
     heading = f"Score along {shift or 'the shift'}"
@@ -76,12 +76,17 @@ def _why(contestant: Data, curve: Data, shift: str | None) -> str:
     return reason(stored, "auc") if shift is None else f"it was not evaluated along {shift}"
 
 
-def _line(name: str, curve: Data, levels: list[Data], look: str) -> Line:
+def _line(contestant: Data, curve: Data, levels: list[Data], look: str) -> Line:
     x, y, low, high = (
         [_number(level.get(key)) for level in levels] for key in ("delta", "score", "low", "high")
     )
     spoken = ", ".join(f"{score:.3g} at {delta:g}" for delta, score in zip(x, y, strict=True))
+    name = str(contestant.get("name"))
     value = f"area {text.estimate(block(curve, 'auc'), decimals=2)}"
+    if not_learned(contestant):
+        value += ", nominal not learned"
+    if curve.get("saturated"):
+        value += ", still solved at the far end: a harder shift would say more"
     series = Series(look, x, y, low, high, dots=True)
     return Line(name, series, f"{short(name)}: score {spoken}", value)
 

@@ -112,6 +112,13 @@ def mean_of(contestant: Data) -> Data:
     return block(block(contestant, "reward"), "mean")
 
 
+def not_learned(contestant: Data) -> str:
+    """Why a contestant's robustness says little; "" where it had something to lose."""
+    if block(contestant, "robustness").get("learned") is not False:
+        return ""
+    return "nominal not learned: at home it scores below 0.1, so there is little to lose"
+
+
 def reason(data: Data, key: str) -> str:
     """Why `data[key]` is null, as stored beside it."""
     return str(data.get(f"{key}_reason") or NOT_STORED)

@@ -20,6 +20,7 @@ class Cell:
         value: The stored number, for sorting and copying; None for text.
         ends: Ends of its interval.
         missing: Why there is nothing, or no interval; "" where nothing is missing.
+        faint: The number says little, for the reason in `missing`.
         note: Number of that reason below the table.
     """
 
@@ -28,6 +29,7 @@ class Cell:
     value: float | None = None
     ends: tuple[float, float] | None = None
     missing: str = ""
+    faint: bool = False
     note: int = 0
 
     @property
@@ -142,6 +144,21 @@ def _interval(estimate: Data, why: str, digits: int, sign: bool) -> Cell:
         return Cell(shown, "no interval", middle, missing=estimate.get("method") or why)
     below = f"[{text.fixed(low, digits, sign)}, {text.fixed(high, digits, sign)}]"
     return Cell(shown, below, middle, (low, high))
+
+
+def fainted(cells: Sequence[Cell], whys: Sequence[str]) -> list[Cell]:
+    """The same cells, those whose number says little in grey and with the reason.
+
+    Args:
+        cells: One per row.
+        whys: Why its number says little; "" where it does not.
+    """
+    return [
+        dataclasses.replace(cell, missing=cell.missing or why, faint=True)
+        if why and cell.value is not None
+        else cell
+        for cell, why in zip(cells, whys, strict=True)
+    ]
 
 
 def transposed(columns: Sequence[Sequence[Cell]]) -> list[list[Cell]]:

@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rl_lab import adaptations, cli, paths, records
 from rl_lab.adaptations import SnapshotName
+from rl_lab.cli import launching
 
 TRAIN = "train env=CartPole-v1 agent={agent} seed=0 training.steps=600 monitoring=none"
 ADAPT = "adapt run={run} shift=weaker_push steps=600 snapshots=3"
@@ -166,6 +169,56 @@ def test_several_runs_in_processes_of_their_own(
     assert "ppo seed 0 continued: complete" in out.err
     assert "2 runs adapted to weaker_push 1" in out.out
     assert len(list((lab / "several").rglob(paths.ADAPTATION))) == 2
+
+
+class Elsewhere:
+    """A cluster that is this process: jobs are run from nothing but their words."""
+
+    def __init__(self, section: Mapping[str, Any], folder: Path) -> None:
+        self.section, self.folder = dict(section), folder
+        self.jobs: list[launching.Job] = []
+
+    def launch(self, jobs: Sequence[launching.Job]) -> None:
+        self.jobs, self._left = list(jobs), list(jobs)
+
+    def poll(self, wait_s: float) -> list[launching.Finished]:
+        job = self._left.pop(0)
+        return [launching.Finished(job, cli.main(list(job.words)))]
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._left)
+
+    def stop(self) -> None:
+        self._left = []
+
+
+@pytest.mark.parametrize("launcher", ["slurm", "ray", "local"])
+def test_a_cluster_is_handed_adaptations_as_it_is_trainings(
+    launcher: str, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same door for both verbs, and words that mean the same wherever they are run."""
+    clusters: list[Elsewhere] = []
+
+    def make(section: Mapping[str, Any], folder: Path) -> Elsewhere:
+        clusters.append(Elsewhere(section, folder))
+        return clusters[-1]
+
+    monkeypatch.setattr(launching, "make", make)
+    output = f"output=by-{launcher} launcher={launcher}"
+    train = "train -m env=CartPole-v1 agent=ppo training.steps=100 monitoring=none"
+    assert cli.main([*train.split(), *output.split()]) == 0
+    words = "adapt runs=outputs/train shift=weaker_push steps=100 snapshots=1 scratch=true"
+    assert cli.main([*words.split(), *output.split()]) == 0
+    training, adapting = clusters
+    assert training.section == adapting.section
+    assert training.section["name"] == launcher
+    assert training.folder == adapting.folder == Path(f"by-{launcher}") / paths.JOBS
+    assert [job.name for job in adapting.jobs] == [
+        f"{agent} seed 0 {kind}" for agent in ("dqn", "ppo") for kind in ("continued", "scratch")
+    ]
+    assert all(adaptations.is_complete(job.folder) for job in adapting.jobs)
+    assert {job.threads for job in adapting.jobs} == {training.jobs[0].threads}
 
 
 def test_evaluate_judges_every_snapshot_in_both_worlds(

@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from rl_lab.comparison import scoring, wording
+from rl_lab.comparison import kept, scoring, wording
 from rl_lab.comparison.scoring import (
     CVAR_EPISODES,
     CVAR_SHARE,
@@ -25,11 +24,9 @@ from rl_lab.comparison.scoring import (
 from rl_lab.comparison.wording import interval_data, number
 from rl_lab.statistics import intervals, measures
 from rl_lab.statistics.adaptation import MILD_SCORE
-from rl_lab.statistics.intervals import Interval, counted
+from rl_lab.statistics.intervals import Interval
 from rl_lab.statistics.resampling import FloatArray
 from rl_lab.statistics.seeds import of_matrix, over_seeds
-
-BoolArray = npt.NDArray[np.bool_]
 
 STILL = "none"
 _NO_SHIFT = "no shift was evaluated"
@@ -150,31 +147,8 @@ def _of_shift(curves: _Curves, facts: ShiftFacts, setting: Setting) -> dict[str,
         "levels": _levels(curves, facts, deltas, setting),
         **_summary(curves, setting, facts.name),
         "saturated": bool(curves.scores_nkl[:, :, -1].mean() >= MILD_SCORE),
-        **_critical(curves, deltas),
+        **kept.critical_shift(curves.scores_nkl, curves.seeds, deltas),
     }
-
-
-def _critical(curves: _Curves, deltas: Sequence[float]) -> dict[str, Any]:
-    """The median over the training seeds that had learned of how far each can be moved."""
-    found = [measures.critical_shift(deltas, row) for row in curves.scores_nkl.mean(axis=1)]
-    texts = dict(zip(map(str, curves.seeds), (text for _, text in found), strict=True))
-    known = [value for value, _ in found if value is not None]
-    value, reason, text = np.nan, found[0][1], found[0][1]
-    if known:
-        # Only what was never lost reaches the last magnitude; it may lie anywhere beyond.
-        median = measures.censored_median([v if v < deltas[-1] else None for v in known])
-        value = float(np.median(known)) if median is None else median
-        text = f">{value}" if median is None else f"{value}"
-        reason = _left_out(len(found) - len(known))
-    data = scoring.stated("critical_shift", value, reason)
-    if known and reason:
-        data["critical_shift_reason"] = reason
-    return {**data, "critical_shift_text": text, "per_seed_critical_shift": texts}
-
-
-def _left_out(count: int) -> str:
-    """Why a number is about fewer training seeds; "" where it is about all."""
-    return f"without {counted(count, 'training seed')}: nominal not learned" if count else ""
 
 
 def _levels(
@@ -193,36 +167,10 @@ def _levels(
                 "score": score.estimate,
                 "low": number(score.low),
                 "high": number(score.high),
-                **_retention(curves.scores_nkl[:, :, [0, level]], learned),
+                **kept.retention(curves.scores_nkl[:, :, [0, level]], learned),
             }
         )
     return levels
-
-
-def _retention(ends_nk2: FloatArray, learned: BoolArray) -> dict[str, Any]:
-    """Mean over the training seeds that had learned of the share each keeps of its own score.
-
-    Args:
-        ends_nk2: Scores in the training context and at a magnitude.
-        learned: Which training seeds had [n].
-    """
-    left_out = int((~learned).sum())
-    if not learned.any():
-        return scoring.stated("retention", np.nan, measures.NOT_LEARNED)
-
-    def share(scores: FloatArray) -> FloatArray:
-        mean = scores.mean(axis=-2)
-        # Resampled episodes may all be worth nothing; such a share has no limit.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(mean[..., 1] / mean[..., 0])
-
-    kept = _over_seeds(ends_nk2[learned], share)
-    data = {
-        "retention": kept.estimate,
-        "retention_low": number(kept.low),
-        "retention_high": number(kept.high),
-    }
-    return {**data, "retention_reason": _left_out(left_out)} if left_out else data
 
 
 def _summary(curves: _Curves, setting: Setting, name: str) -> dict[str, Any]:

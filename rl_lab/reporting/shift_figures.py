@@ -30,12 +30,10 @@ _HOW_FURTHER = (
 
 def along(evaluation: Evaluation) -> dict[str, Figure]:
     """A figure for each shift, `robustness` and from the second on `robustness_<k>`."""
-    names = list(
-        dict.fromkeys(
-            str(curve.get("shift")) for c in evaluation.contestants for curve in _curves(c)
-        )
-    )
-    first, *others = names or [None]
+    names: dict[str | None, None] = {
+        str(curve.get("shift")): None for c in evaluation.contestants for curve in _curves(c)
+    }
+    first, *others = names or (None,)
     figures = {"robustness": _figure(evaluation, first, _HOW)}
     for place, name in enumerate(others, 2):
         figures[f"robustness_{place}"] = _figure(evaluation, name, _HOW_FURTHER)

@@ -34,9 +34,9 @@ def along(evaluation: Evaluation) -> dict[str, Figure]:
         str(curve.get("shift")): None for c in evaluation.contestants for curve in _curves(c)
     }
     first, *others = names or (None,)
-    figures = {"robustness": _figure(evaluation, first, _HOW)}
+    figures = {"robustness": _figure(evaluation, first, _HOW, "robustness")}
     for place, name in enumerate(others, 2):
-        figures[f"robustness_{place}"] = _figure(evaluation, name, _HOW_FURTHER)
+        figures[f"robustness_{place}"] = _figure(evaluation, name, _HOW_FURTHER, f"along-{place}")
     return figures
 
 
@@ -44,7 +44,7 @@ def _curves(contestant: Data) -> list[Data]:
     return list(block(contestant, "robustness").get("shifts") or [])
 
 
-def _figure(evaluation: Evaluation, shift: str | None, how: str) -> Figure:
+def _figure(evaluation: Evaluation, shift: str | None, how: str, key: str) -> Figure:
     look = looks(evaluation.contestants)
     drawn, missing = [], []
     first: Data = {}
@@ -61,7 +61,7 @@ def _figure(evaluation: Evaluation, shift: str | None, how: str) -> Figure:
     figure = Figure(heading, how, "aside", (), missing=distinct(missing))
     if not drawn:
         return figure
-    return arranged(figure, drawn, _axes(first, [line.series for line in drawn]), f"along-{shift}")
+    return arranged(figure, drawn, _axes(first, [line.series for line in drawn]), key)
 
 
 def _why(contestant: Data, curve: Data, shift: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from rl_lab.checkpoints.digests import digest
 from rl_lab.checkpoints.keeping import Keep, clean, prune
-from rl_lab.checkpoints.reading import Checkpoint, Damaged, final, newest, opened, steps
+from rl_lab.checkpoints.reading import Checkpoint, Damaged, final, newest, opened, peek, steps
 from rl_lab.checkpoints.writing import set_aside, write
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "final",
     "newest",
     "opened",
+    "peek",
     "prune",
     "set_aside",
     "steps",

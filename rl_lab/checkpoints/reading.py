@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_lab import paths
+from rl_lab import files, paths
 from rl_lab.checkpoints import layout, tensors
 from rl_lab.errors import BadInput, LabError
 from rl_lab.states import State
@@ -53,6 +53,14 @@ class Checkpoint:
         """Ring -> rows written, capacity, files."""
         rings: Mapping[str, Any] = self.manifest["rings"]
         return rings
+
+    def data(self) -> Any:
+        """Read the plain data by part, without the arrays that they refer to.
+
+        Raises:
+            BadInput: They cannot be read.
+        """
+        return files.read_json(self.folder / layout.DATA)
 
     def state(self) -> State:
         """Read what was kept; rings stay on disk until they are copied into place.
@@ -200,3 +208,13 @@ def final(run: Path, step: int) -> Checkpoint:
         raise BadInput(
             str(damage).removesuffix("."), "", "Train the run again to continue it."
         ) from damage
+
+
+def peek(run: Path, step: int) -> Checkpoint:
+    """The same without the proof that it is whole: for what it says of itself.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
+    folder = run / paths.CHECKPOINTS / layout.folder_name(step)
+    return Checkpoint(folder, files.read_json(folder / layout.MANIFEST))

@@ -21,7 +21,7 @@ def identity(run: Path, takes_replay: bool) -> dict[str, Any]:
         takes_replay: Whether its replay buffer is wanted, too.
 
     Raises:
-        BadInput: It is not a complete run, or its last checkpoint is not whole.
+        BadInput: It is not a complete run, or its last checkpoint cannot be read.
     """
     card = runs.require_complete(run)
     policy = frozen_policy.read_card(run / runs.POLICIES["final"])
@@ -34,13 +34,13 @@ def replay_rows(run: Path) -> int:
     """Rows that were written to the replay buffer that a complete run kept; 0 for none.
 
     Raises:
-        BadInput: Its last checkpoint is not whole.
+        BadInput: Its last checkpoint cannot be read.
     """
-    kept = checkpoints.final(run, runs.require_complete(run)["steps"])
+    kept = checkpoints.peek(run, runs.require_complete(run)["steps"])
     if ring := kept.rings.get(states.REPLAY):
         return int(ring["written"])
     # A buffer of the user's own, whose rows lie where it likes.
-    rest = kept.state().data[states.REPLAY]
+    rest = kept.data()[states.REPLAY]
     return int(rest["pos"]) if rest.get("own") else 0
 
 

@@ -144,6 +144,8 @@ def test_a_hang_in_a_selection_or_in_the_first_try_is_a_fault_like_any(
     run = run_in(tmp_path)
     card = runs.read(run)
     assert (card["status"], text in card["error"]) == ("failed", True)
+    if hangs == "FakeStuck-v0":
+        assert card["resume"]["reasons"] == ["the environment fails when it is tried (no answer)"]
     report = json.loads((run / "crash" / "crash.json").read_text())
     assert text in report["error"]
     assert report["checkpoint"] == (64 if hangs == "FakePicky-v0" else None)

@@ -134,7 +134,8 @@ def opened(folder: Path, expected: Mapping[str, Any]) -> Checkpoint:
         for name, sealed in manifest["files"].items():
             _verify(folder, name, sealed)
     except FileNotFoundError as error:
-        raise Damaged(folder, f"lacks {Path(error.filename).name}") from error
+        what = f"lacks {Path(error.filename).name}" if folder.is_dir() else "does not exist"
+        raise Damaged(folder, what) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         text = f"{type(error).__name__}: {error}"
         raise Damaged(folder, f"has an unreadable {layout.MANIFEST} ({text})") from error

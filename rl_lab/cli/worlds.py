@@ -147,7 +147,8 @@ def _schedule(data: Mapping[str, Any]) -> tuple[Schedule | None, float]:
     if data["kind"] == shifts.NO_SCHEDULE:
         return None, delta
     if not 0.0 < delta <= 1.0:
-        raise BadInput(f"schedule.delta={delta:g}", "a magnitude above 0, up to 1")
+        do = "1 is the shift's far end."
+        raise BadInput(f"schedule.delta={delta:g}", "a magnitude above 0, up to 1", do)
     return shifts.schedule_from_data(data), delta
 
 

@@ -371,6 +371,7 @@ def test_a_run_without_its_checkpoint_says_what_is_missing(
     shutil.rmtree(bare / "checkpoints")
     line = complaint(f"adapt run={bare} shift=weaker_push output={tmp_path}/o", capsys)
     assert "checkpoint" in line
+    assert "does not exist (expected a whole checkpoint of this run)" in line
     assert "Train the run again to continue it" in line
     assert not (tmp_path / "o").exists()
 

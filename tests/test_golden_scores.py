@@ -82,6 +82,7 @@ def test_the_report_of_version_2_shows_every_block() -> None:
         "Continued learning in longer_pole at 1",
         "Score along longer_pole",
         "Score along any_noise",
+        "under longer_pole at 1 episodes are missing: training seed 2 has 0 of 4 pairs",
     ):
         assert words in html
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rl_lab.comparison import card
 from rl_lab.reporting.figures import Missing, distinct
 from rl_lab.reporting.stored import Data, Evaluation
@@ -22,11 +24,21 @@ def _card(contestant: Data) -> str:
 
 
 def reasons(evaluation: Evaluation, key: str) -> list[Missing]:
-    """Why contestants lack a block, those that have it left out."""
-    return distinct(
-        [
-            Missing(str(c.get("name")), str(c.get(f"{key}_reason") or NOT_EVALUATED))
-            for c in evaluation.contestants
-            if not c.get(key)
-        ]
-    )
+    """Why contestants lack a block, and training seeds of those that have it."""
+    found = [
+        Missing(str(c.get("name")), str(c.get(f"{key}_reason") or NOT_EVALUATED))
+        for c in evaluation.contestants
+        if not c.get(key)
+    ]
+    return distinct([*found, *_left_out(evaluation, key)])
+
+
+def _left_out(evaluation: Evaluation, key: str) -> Iterator[Missing]:
+    """Training seeds that a contestant's blocks are not about."""
+    for contestant in evaluation.contestants:
+        stored = contestant.get(key)
+        for block in stored if isinstance(stored, list) else []:
+            if seeds := block.get("left_out"):
+                world = f"{block.get('shift')} at {block.get('delta', 0):g}"
+                who = f"{contestant.get('name')} seed {', '.join(map(str, seeds))}"
+                yield Missing(who, f"under {world} {block.get('left_out_reason')}")

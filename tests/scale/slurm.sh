@@ -19,11 +19,10 @@ if [ "$verb" = stop ]; then
 fi
 
 [ "$(id -u)" = 0 ] || { echo "needs root"; exit 3; }
-if ! command -v slurmctld slurmd munged sbatch >/dev/null; then
-  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y \
-    --no-install-recommends slurmctld slurmd slurm-client munge; } >"$folder/apt.log" 2>&1 || {
-    tail -n 3 "$folder/apt.log"; exit 3; }
-  # The packages start services of their own.
+have() { for name in "$@"; do command -v "$name" >/dev/null || return 1; done; }
+if ! have slurmctld slurmd munged sbatch srun; then
+  "$(dirname "$(readlink -f "$0")")/install.sh" slurmctld slurmd slurm-client munge
+  # The packages start services of their own, where the system has any.
   for name in slurmd slurmctld munge; do service "$name" stop >/dev/null 2>&1 || true; done
 fi
 mkdir -p "$folder"/{state,spool}

@@ -20,6 +20,7 @@ from studying import three_at_once
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
 PORT, SECRET = 6_432, "not-to-be-seen"
 TRIALS = 6
+INSTALL = Path(__file__).with_name("install.sh")
 
 
 def binaries() -> Path | None:
@@ -27,13 +28,13 @@ def binaries() -> Path | None:
     return found[-1].parent if found else None
 
 
-def install() -> None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    packages = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "postgresql"]
-    for command in (["apt-get", "update", "-q"], packages):
-        subprocess.run(command, env=environment, capture_output=True)
-    # The package starts a service of its own.
-    subprocess.run(["service", "postgresql", "stop"], capture_output=True)
+def install() -> str:
+    """Install the server; why that is not possible, or nothing."""
+    command = [INSTALL, "postgresql"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if shutil.which("service"):  # the package starts one of its own
+        subprocess.run(["service", "postgresql", "stop"], capture_output=True)
+    return done.stdout.strip() if done.returncode else ""
 
 
 def as_postgres(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -49,11 +50,10 @@ def server() -> Iterator[str]:
     """Address of a server without databases of ours."""
     if os.geteuid():
         pytest.skip("a PostgreSQL server of its own needs root")
-    if binaries() is None and shutil.which("apt-get"):
-        install()
+    why_not = "" if binaries() else install()
     place = binaries()
     if place is None:
-        pytest.skip("PostgreSQL's Debian package cannot be installed here")
+        pytest.skip(f"PostgreSQL's Debian package cannot be installed here: {why_not}")
     folder = Path(as_postgres("mktemp", "-d").stdout.strip())
     control = (place / "pg_ctl", "-D", folder / "db", "-w", "-l", folder / "log")
     options = f"-p {PORT} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"

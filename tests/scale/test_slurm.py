@@ -1,4 +1,4 @@
-"""A real one-node SLURM: a sweep, a cancelled job, a preemption. `make test-scale`."""
+"""A real one-node SLURM: a sweep, a cancelled job, a preemption, a time limit. `make test-scale`."""
 
 from __future__ import annotations
 
@@ -81,3 +81,18 @@ def test_a_preempted_job_is_queued_again_and_goes_on(slurm: None, tmp_path: Path
     assert [card["status"] for card in found] == ["complete"] * 2
     assert [card["resume"]["level"] for card in found] == ["exact"] * 2
     assert all(card["resume"]["from_step"] > 0 for card in found)
+
+
+def test_a_job_near_its_time_limit_is_queued_again_and_goes_on(slurm: None, tmp_path: Path) -> None:
+    # The only checkpoint to go on from is the one that the cluster's notice asks for.
+    seldom = "checkpoint.every_s=0 checkpoint.every_steps=1_000_000"
+    limit = "launcher.time_min=1 launcher.notice_s=15"
+    with held(tmp_path):
+        sweep = start(f"{SWEEP} {seldom} seed=0 launcher=slurm {limit}", tmp_path)
+        wait_until(lambda: statuses(tmp_path).get("seed_0") == "interrupted")
+    out, _ = ended(sweep, 0)
+    assert "1 of 1 jobs done" in out
+    (card,) = cards(tmp_path).values()
+    assert card["status"] == "complete"
+    assert card["resume"]["level"] == "exact"
+    assert card["resume"]["from_step"] > 0

@@ -1,4 +1,4 @@
-"""A real one-node SLURM: a sweep, a cancelled job, a preemption, a time limit. `make test-scale`."""
+"""A real one-node SLURM: a cancelled job, a preemption, a time limit. `make test-scale`."""
 
 from __future__ import annotations
 

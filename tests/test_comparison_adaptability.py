@@ -230,3 +230,15 @@ def test_the_card_says_what_was_regained() -> None:
     assert "steps to recover > 30 (1 of 2 seeds)" in text
     assert card.has_card({"name": "ppo", **made["ppo"]})
     assert not card.has_card({"name": "ppo"})
+
+
+def test_no_curve_reaches_above_the_highest_possible_score() -> None:
+    three = [facts(0), facts(1), facts(0, SCRATCH)]
+
+    def highest(ceiling: float | None) -> float:
+        (block,) = adaptability.blocks(two_seeds(), three, SCALE, ceiling)["ppo"]["adaptation"]
+        return float(block["curves"][1]["shifted"]["high"])
+
+    # Two seeds at 0.8 and 0.95: Student's t with one degree of freedom.
+    assert highest(None) == pytest.approx(0.875 + 12.7062 * 0.075, abs=1e-4)
+    assert highest(100) == 1.0

@@ -184,12 +184,14 @@ def attach(
     asked: Wanted,
     found: Found,
     contestants: Sequence[Entrant],
+    ceiling: float | None,
 ) -> None:
     """Put the blocks `drift` and `adaptation` into every contestant's scores."""
     scale = Scale(**scores["scale"]) if scores["scale"] else str(scores["scale_reason"])
     subjects = _subjects(contestants)
     drift = drifting.blocks(found.drifts, asked.drifts, scale, subjects, asked.drift_seeds)
-    learned = adaptability.blocks(found.snapshots, [_facts(a) for a in asked.adapted], scale)
+    facts = [_facts(a) for a in asked.adapted]
+    learned = adaptability.blocks(found.snapshots, facts, scale, ceiling)
     nothing_learned = {"adaptation": None, "adaptation_reason": "no adaptation was evaluated"}
     for contestant in scores["contestants"]:
         contestant |= drift[contestant["name"]]

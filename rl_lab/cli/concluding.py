@@ -91,7 +91,8 @@ def conclude(
         contestant["runs"] = [str(e.run) for e in mine if e.run]
         contestant["commands"] = _commands(mine)
         contestant["policies"] = [str(e.folder) for e in mine]
-    adaptability.attach(scores, request.adaptability, found, request.contestants)
+    ceiling = request.anchors.ceiling if request.anchors else None
+    adaptability.attach(scores, request.adaptability, found, request.contestants, ceiling)
     scores |= {"command": request.command, "versions": versions()}
     files.write_json(request.folder / paths.SCORES, scores)
     timed = None

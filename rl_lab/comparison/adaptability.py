@@ -30,7 +30,10 @@ _COSTS = ("gradient_updates", "seconds", "cpu_seconds")
 
 
 def blocks(
-    records: Iterable[EpisodeRecord], facts: Sequence[Facts], scale: Scale | str
+    records: Iterable[EpisodeRecord],
+    facts: Sequence[Facts],
+    scale: Scale | str,
+    ceiling: float | None = None,
 ) -> dict[str, Any]:
     """The block of every contestant that was adapted.
 
@@ -38,6 +41,7 @@ def blocks(
         records: Episodes of the snapshots, in both worlds; `contestant` is a `SnapshotName`.
         facts: Of every adaptation.
         scale: Which returns count as 0 and 1, or why there is no scale.
+        ceiling: The highest possible return, where it is known.
 
     Returns:
         Contestant -> `{adaptation: [...]}`, or `{adaptation: null, adaptation_reason}`.
@@ -50,12 +54,18 @@ def blocks(
             continue
         mine = [f for f in facts if f.contestant == name]
         worlds = sorted({(f.shift, f.delta) for f in mine})
-        found = [_block([f for f in mine if (f.shift, f.delta) == w], cells, scale) for w in worlds]
+        highest = None if ceiling is None else float(scale.score(ceiling))
+        found = [
+            _block([f for f in mine if (f.shift, f.delta) == world], cells, scale, highest)
+            for world in worlds
+        ]
         made[name] = {"adaptation": found}
     return made
 
 
-def _block(facts: Sequence[Facts], cells: Cells, scale: Scale) -> dict[str, Any]:
+def _block(
+    facts: Sequence[Facts], cells: Cells, scale: Scale, highest: float | None
+) -> dict[str, Any]:
     first = facts[0]
     head = {
         "shift": first.shift,
@@ -87,7 +97,7 @@ def _block(facts: Sequence[Facts], cells: Cells, scale: Scale) -> dict[str, Any]
         "steps_to_recover": _recovery([adaptation.steps_to_recover(s.curves) for s in seeds]),
         "cost": _cost(seeds),
         "declared": dict(seeds[0].facts.declared),
-        "curves": _mean_curves(seeds),
+        "curves": _mean_curves(seeds, highest),
         "per_seed": {str(s.seed): _of_seed(s.curves, measures) for s in seeds},
     }
 
@@ -144,22 +154,25 @@ def _cost(seeds: Sequence[SeedCurves]) -> dict[str, Any]:
     }
 
 
-def _mean_curves(seeds: Sequence[SeedCurves]) -> list[dict[str, Any]]:
-    """Every curve over the seeds, at the steps of the first seed."""
+def _mean_curves(seeds: Sequence[SeedCurves], highest: float | None) -> list[dict[str, Any]]:
+    """Every curve over the seeds, at the steps of the first seed, up to the highest score."""
     twins = [s for s in seeds if s.has_twin]
     return [
         {
             "step": round(step),
-            "shifted": _point(seeds, step, lambda c: c.shifted),
-            "original": _point(seeds, step, lambda c: c.original),
-            "scratch": _point(twins, step, lambda c: c.scratch) if twins else None,
+            "shifted": _point(seeds, step, lambda c: c.shifted, highest),
+            "original": _point(seeds, step, lambda c: c.original, highest),
+            "scratch": _point(twins, step, lambda c: c.scratch, highest) if twins else None,
         }
         for step in seeds[0].steps
     ]
 
 
 def _point(
-    seeds: Sequence[SeedCurves], step: float, which: Callable[[Curves], npt.ArrayLike | None]
+    seeds: Sequence[SeedCurves],
+    step: float,
+    which: Callable[[Curves], npt.ArrayLike | None],
+    highest: float | None,
 ) -> dict[str, float | None]:
     def at_step(curves: Curves) -> FloatArray:
         """One curve's score, between its snapshots where there is none."""
@@ -168,7 +181,10 @@ def _point(
         share = (step - steps[right - 1]) / (steps[right] - steps[right - 1])
         return np.asarray((1 - share) * scores[..., right - 1] + share * scores[..., right])
 
-    interval = over_seeds([s.of(at_step) for s in seeds], scoring.generator())
+    found = [s.of(at_step) for s in seeds]
+    interval = over_seeds(found, scoring.generator())
+    scores = np.array([float(one.value(one.episodes)) for one in found])
+    interval = scoring.within_reach(interval, scores, highest)
     return {key: number(getattr(interval, key)) for key in ("estimate", "low", "high")}
 
 

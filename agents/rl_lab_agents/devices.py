@@ -33,7 +33,7 @@ def require(word: str, algorithm: type) -> str:
             "cpu, or a device that this machine and its torch have",
             "Leave training.device out to train on the CPU."
             if built
-            else "The torch of constraints.txt is for CPUs; install one that was built for CUDA.",
+            else "This torch was built for CPUs; install one that was built for CUDA.",
         ) from error
     # Convolutions of ten bits would choose other actions than the frozen policy with its 23.
     torch.backends.cudnn.allow_tf32 = False

@@ -19,6 +19,9 @@ class SimulatedClock:
     def now(self) -> int:
         return self.now_ns
 
+    def busy(self) -> int:
+        return self.now_ns
+
     def wait_until(self, due_ns: int) -> None:
         self.now_ns = max(self.now_ns, due_ns)
 
@@ -115,6 +118,17 @@ def test_a_level_that_keeps_what_a_lower_one_missed_is_no_best_rate() -> None:
     found = server.best_rate(levels(40.0, 2.0, 500.0), deadline_us=10.0)
     assert found["max_rate_per_s"] is None
     assert "at 10% load and keeps it at 50%: other work disturbed" in found["max_rate_per_s_reason"]
+
+
+def test_what_others_take_of_the_machine_is_not_the_service() -> None:
+    class Shared(SimulatedClock):
+        """Half of all time goes to somebody else."""
+
+        def busy(self) -> int:
+            return self.now_ns // 2
+
+    clock = Shared()
+    assert server.service_s(Service(clock), 50, clock) == pytest.approx(0.5e-3)
 
 
 def test_one_disturbed_block_moves_no_capacity() -> None:

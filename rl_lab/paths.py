@@ -20,6 +20,7 @@ RUN_LOG = "log.txt"
 CHECKPOINTS = "checkpoints"
 PROGRESS = "progress.json"
 EPISODES = "episodes.csv"
+PLAN = "plan.json"  # of an evaluation, from before its first episode
 DRIFT = "drift.csv"
 SCORES = "scores.json"
 SPEED = "speed.json"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from fakes import linear_policy
+from fakes import clipped, linear_policy, recorded
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from rl_lab import files, replay
+from rl_lab import files
 
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 STANDS = [[-0.1, -0.5, -3.0, -1.0], [0.1, 0.5, 3.0, 1.0]]
@@ -44,7 +44,7 @@ def add_replays(folder: Path, names: list[str]) -> None:
     clips: dict[str, Any] = {}
     for name, weight in zip(names, (STANDS, LEANS, FALLS), strict=True):
         policy = linear_policy("CartPole-v1", weight, [0.0, 0.0], agent=name)
-        made = replay.clip(replay.record(policy, SEED), size=160)
+        made = clipped(recorded(policy, SEED), size=160)
         assert made.sheet is not None
         file = f"replays/clip-{len(clips):02d}.webp"
         files.write_bytes(folder / file, made.sheet)

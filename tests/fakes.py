@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rl_lab import files, frozen_policy, spaces
+from rl_lab import files, frozen_policy, replay, spaces
 from rl_lab.environments import EnvironmentRecipe
 from rl_lab.frozen_policy import Card, FrozenPolicy
 
@@ -229,3 +229,16 @@ def saved(policy: FrozenPolicy, folder: Path) -> Path:
     """The policy's folder after saving it there."""
     frozen_policy.save(policy, folder)
     return folder
+
+
+def recorded(policy: FrozenPolicy, seed: int, *args: Any, **more: Any) -> replay.Replay:
+    """An episode of at most 10,000 steps."""
+    limit = more.pop("step_limit", 10_000)
+    return replay.record(policy, seed, limit, *args, **more)
+
+
+def clipped(
+    episode: replay.Replay, size: int = 240, most_frames: int = 168, **more: Any
+) -> replay.Clip:
+    """A clip of an episode."""
+    return replay.clip(episode, replay.ClipSettings(size, most_frames, 1, 390_000), **more)

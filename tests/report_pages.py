@@ -11,7 +11,7 @@ import pytest
 
 from rl_lab.reporting import write_report
 
-VOID = {"meta"}
+VOID = {"meta", "input"}
 
 
 class Page(HTMLParser):

@@ -168,6 +168,24 @@ def test_policies_outside_runs_and_evaluations(tmp_path: Path) -> None:
     assert [(e.contestants, e.failures) for e in evaluations] == [(("ppo", "dqn"), 1)]
 
 
+def test_an_unfinished_evaluation_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "evaluate" / "killed"
+    (folder / "shards" / "0-of-2").mkdir(parents=True)
+    command = "rl-lab evaluate runs=outputs/train name=killed"
+    plan = {"format_version": 1, "fingerprint": "x", "environment": "CartPole-v1"}
+    plan |= {"contestants": ["dqn", "ppo"], "command": command}
+    for place in (folder, folder / "shards" / "0-of-2"):
+        (place / "plan.json").write_text(json.dumps(plan))
+    (row,) = listing.rows(tmp_path)[2]
+    assert (row.folder, row.status, row.contestants) == (folder, "unfinished", ("dqn", "ppo"))
+    shown = " ".join(text(listing.table(listing.rows(tmp_path))).split())
+    assert "unfinished CartPole-v1 dqn, ppo" in shown
+    assert f"The same command goes on where it was: {command}" in shown
+    (folder / "scores.json").write_text("{}")
+    (row,) = listing.rows(tmp_path)[2]
+    assert (row.status, row.note) == ("complete", "")
+
+
 def test_nothing_is_nothing(tmp_path: Path) -> None:
     assert listing.rows(tmp_path) == ([], [], [])
     assert listing.rows(tmp_path / "absent") == ([], [], [])

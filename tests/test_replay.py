@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from fakes import always, linear_policy, saved
+from fakes import always, linear_policy, recorded, saved
 from PIL import Image
 from small_agents import plain_training
 
@@ -82,13 +82,13 @@ for _name, _kind in (("Tiny", Tiny), ("Wordy", Wordy)):
 @pytest.fixture(scope="module")
 def falling() -> replay.Replay:
     """Some tens of steps of CartPole."""
-    return replay.record(linear_policy("CartPole-v1", FALLS, [0.0, 0.0]), SEED)
+    return recorded(linear_policy("CartPole-v1", FALLS, [0.0, 0.0]), SEED)
 
 
 @pytest.fixture(scope="module")
 def standing() -> replay.Replay:
     """All 500 steps of CartPole."""
-    return replay.record(linear_policy("CartPole-v1", STANDS, [0.0, 0.0]), SEED)
+    return recorded(linear_policy("CartPole-v1", STANDS, [0.0, 0.0]), SEED)
 
 
 def untrained(environment: str) -> FrozenPolicy:
@@ -150,7 +150,7 @@ def test_continuous_actions_come_back_to_the_bit(
     if package:
         pytest.importorskip(package, reason=f"{environment} needs {package}")
     monkeypatch.chdir(tmp_path)  # MuJoCo may write a log file into the current folder.
-    recording = replay.record(untrained(environment), SEED)
+    recording = recorded(untrained(environment), SEED)
     replay.save(recording, tmp_path / "episode.json")
     assert replay.verify(replay.load(tmp_path / "episode.json")).identical
 
@@ -213,7 +213,7 @@ def test_other_versions_are_suspected(falling: replay.Replay) -> None:
 
 def test_a_shifted_context_is_restored(tmp_path: Path) -> None:
     policy = linear_policy("CartPole-v1", STANDS, [0.0, 0.0])
-    recording = replay.record(policy, SEED, HEAVY, 0.5)
+    recording = recorded(policy, SEED, HEAVY, 0.5)
     replay.save(recording, tmp_path / "episode.json")
     loaded = replay.load(tmp_path / "episode.json")
     assert replay.verify(loaded).identical
@@ -223,16 +223,16 @@ def test_a_shifted_context_is_restored(tmp_path: Path) -> None:
 
 
 def test_an_environment_without_a_limit_is_cut_where_it_was() -> None:
-    recording = replay.record(always(1, "FakeEndless-v0"), 0, step_limit=12)
+    recording = recorded(always(1, "FakeEndless-v0"), 0, step_limit=12)
     assert (recording.length, recording.ended) == (12, "truncated")
     assert replay.verify(recording).identical
 
 
 def test_bad_requests_are_refused() -> None:
     with pytest.raises(BadInput, match="seed=-1"):
-        replay.record(always(1), -1)
+        recorded(always(1), -1)
     with pytest.raises(BadInput, match="without a shift"):
-        replay.record(always(1), 0, delta=0.5)
+        recorded(always(1), 0, delta=0.5)
 
 
 # Files ---------------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ def test_there_are_never_more_than_300_frames_or_50_a_second() -> None:
 
 
 def test_size_speed_and_overlay_are_as_asked(tmp_path: Path) -> None:
-    recording = replay.record(always(1, "ReplayTiny-v0"), 0)
+    recording = recorded(always(1, "ReplayTiny-v0"), 0)
     made = replay.render(recording, tmp_path / "a.png", size=64, fps=8.0, overlay=False)
     with Image.open(made.path) as picture:
         assert (picture.n_frames, picture.size) == (4, (64, 64))
@@ -426,7 +426,7 @@ def test_caption_as_text() -> None:
 
 
 def test_text_is_written_where_there_are_no_pictures(tmp_path: Path) -> None:
-    recording = replay.record(always(1, "ReplayWordy-v0"), 0)
+    recording = recorded(always(1, "ReplayWordy-v0"), 0)
     made = replay.render(recording, tmp_path / "episode.webp")
     assert made.path == tmp_path / "episode.txt"
     assert made.path.read_text().split("\n\n")[-1] == (
@@ -444,7 +444,7 @@ def test_what_cannot_be_drawn_is_refused(falling: replay.Replay, tmp_path: Path)
     with pytest.raises(BadInput, match="has the render modes human, rgb_array"):
         replay.render(falling, tmp_path / "episode.txt")
     with pytest.raises(BadInput, match="has the render modes none"):
-        replay.render(replay.record(always(1), 0), tmp_path / "episode.webp")
+        replay.render(recorded(always(1), 0), tmp_path / "episode.webp")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -453,9 +453,7 @@ def test_drawing_does_not_change_the_world(tmp_path: Path) -> None:
     # Brakes its fall: the engine's sparks are bodies of the same world when it is drawn.
     weight = np.zeros((4, 8))
     weight[2, 3], weight[3, 4:6], weight[1, 4:6] = -10.0, 5.0, -5.0
-    recording = replay.record(
-        linear_policy("LunarLander-v3", weight, [0.0, -1.0, -2.0, -1.0]), SEED
-    )
+    recording = recorded(linear_policy("LunarLander-v3", weight, [0.0, -1.0, -2.0, -1.0]), SEED)
     assert {0, 2} <= set(recording.actions.tolist())
     assert recording.length > 100
     assert replay.render(recording, tmp_path / "a.webp", size=64).verdict.identical
@@ -489,7 +487,7 @@ import sys
 for name in ("torch", "stable_baselines3", "sb3_contrib", "hydra", "omegaconf"):
     sys.modules[name] = None
 from rl_lab import load_policy, replay
-recording = replay.record(load_policy(sys.argv[1]), 7)
+recording = replay.record(load_policy(sys.argv[1]), 7, 10_000)
 path = sys.argv[2] + "/episode.json"
 from pathlib import Path
 replay.save(recording, Path(path))

@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from fakes import always, linear_policy
+from fakes import always, clipped, linear_policy, recorded
 from PIL import Image
 
 from rl_lab import replay
@@ -67,7 +67,7 @@ for _name, _kind in (("Shades", Shades), ("Marked", Marked), ("Blind", Blind)):
 
 
 def test_every_picture_stands_on_the_sheet_at_its_place() -> None:
-    made = replay.clip(replay.record(always(1, "ClipShades-v0"), 0), size=120)
+    made = clipped(recorded(always(1, "ClipShades-v0"), 0), size=120)
     shape = made.data["pictures"]
     assert (shape["width"], shape["height"]) == (120, 80)
     assert made.sheet is not None
@@ -80,7 +80,7 @@ def test_every_picture_stands_on_the_sheet_at_its_place() -> None:
 
 
 def test_a_clip_says_what_happened_at_every_picture() -> None:
-    data = replay.clip(replay.record(always(1, "ClipShades-v0"), 7)).data
+    data = clipped(recorded(always(1, "ClipShades-v0"), 7)).data
     assert data["steps"] == list(range(11))
     assert data["rewards"] == [0.0, *[0.5] * 10]
     assert data["returns"] == [0.5 * step for step in range(11)]
@@ -91,22 +91,22 @@ def test_a_clip_says_what_happened_at_every_picture() -> None:
 
 
 def test_a_long_episode_is_thinned_to_its_last_step() -> None:
-    recording = replay.record(linear_policy("CartPole-v1", FALLS, [0.0, 0.0]), SEED)
-    data = replay.clip(recording, most_frames=5, size=64).data
+    recording = recorded(linear_policy("CartPole-v1", FALLS, [0.0, 0.0]), SEED)
+    data = clipped(recording, most_frames=5, size=64).data
     assert len(data["steps"]) <= 6
     assert data["steps"][-1] == recording.length
     assert data["returns"][-1] == recording.episode_return
 
 
 def test_text_is_kept_as_text_with_the_agent_in_brackets() -> None:
-    made = replay.clip(replay.record(always(1, "ClipMarked-v0"), 0))
+    made = clipped(recorded(always(1, "ClipMarked-v0"), 0))
     assert made.sheet is None
     assert made.data["texts"][3] == "SF[F]G 3\n"
 
 
 def test_what_cannot_be_drawn_still_shows_rewards_and_actions() -> None:
-    recording = replay.record(always(1, "ClipBlind-v0"), 0)
-    made = replay.clip(recording)
+    recording = recorded(always(1, "ClipBlind-v0"), 0)
+    made = clipped(recording)
     assert made.sheet is None
     assert "render modes none" in made.data["pictures_reason"]
     assert made.data["steps"] == list(range(11))
@@ -115,14 +115,14 @@ def test_what_cannot_be_drawn_still_shows_rewards_and_actions() -> None:
 
 
 def test_a_difference_is_shown_with_the_clip() -> None:
-    recording = replay.record(linear_policy("CartPole-v1", FALLS, [0.0, 0.0]), SEED)
+    recording = recorded(linear_policy("CartPole-v1", FALLS, [0.0, 0.0]), SEED)
     other = dataclasses.replace(recording, seed=SEED + 1)
-    assert replay.clip(other, size=64).data["verdict"].startswith("differs from step 0")
+    assert clipped(other, size=64).data["verdict"].startswith("differs from step 0")
 
 
 def takes(count: int) -> list[replay.Take]:
     return [
-        replay.Take(replay.record(always(1, "ClipShades-v0"), seed), f"after {seed} steps")
+        replay.Take(recorded(always(1, "ClipShades-v0"), seed), f"after {seed} steps")
         for seed in range(count)
     ]
 
@@ -155,7 +155,7 @@ def test_a_film_of_nothing_and_a_film_of_text_are_refused(tmp_path: Path) -> Non
         replay.film([], tmp_path / "film.webp")
     with pytest.raises(BadInput, match=r"film\.txt"):
         replay.film(takes(1), tmp_path / "film.txt")
-    text = replay.Take(replay.record(always(1, "ClipMarked-v0"), 0), "")
+    text = replay.Take(recorded(always(1, "ClipMarked-v0"), 0), "")
     with pytest.raises(BadInput, match="render modes ansi"):
         replay.film([text], tmp_path / "film.webp")
     assert list(tmp_path.iterdir()) == []
@@ -163,7 +163,7 @@ def test_a_film_of_nothing_and_a_film_of_text_are_refused(tmp_path: Path) -> Non
 
 def test_an_mp4_plays_every_frame(tmp_path: Path) -> None:
     av = pytest.importorskip("av", reason="needs PyAV: pip install rl-lab[video]")
-    recording = replay.record(always(1, "ClipShades-v0"), 0)
+    recording = recorded(always(1, "ClipShades-v0"), 0)
     made = replay.render(recording, tmp_path / "episode.mp4", overlay=False, size=121)
     with av.open(str(made.path)) as container:
         (stream,) = container.streams.video
@@ -178,7 +178,7 @@ def test_without_its_library_an_mp4_is_refused_before_anything_is_drawn(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    recording = replay.record(always(1, "ClipShades-v0"), 0)
+    recording = recorded(always(1, "ClipShades-v0"), 0)
     with pytest.raises(BadInput, match=r"rl-lab\[video\]"):
         replay.render(recording, tmp_path / "episode.mp4", on_step=lambda *_: pytest.fail("drew"))
 

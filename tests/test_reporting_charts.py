@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rl_lab.reporting
-from rl_lab.reporting import curves, lines, scatter, strips, text
+from rl_lab.reporting import curve_figures, curves, lines, scatter, strips, text
 from rl_lab.reporting.curves import Band, Curve
 from rl_lab.reporting.scatter import Point
 from rl_lab.reporting.svg import Scale, domain, element, log_ticks, nice_ticks, stretches, tick_text
@@ -36,7 +37,18 @@ def test_ticks_are_round_and_inside(low: float, share: float) -> None:
         assert f"{step:.0e}"[0] in "125"
 
 
+@given(low=st.floats(1e-3, 1e6), ratio=st.floats(1.05, 1e6), count=st.integers(2, 6))
+@settings(max_examples=300, deadline=None)
+def test_an_axis_never_has_a_single_tick(low: float, ratio: float, count: int) -> None:
+    for ticks in (nice_ticks(low, low * ratio, count), log_ticks(low, low * ratio)):
+        assert len(ticks) >= 2
+        assert all(low * 0.999999 <= tick <= low * ratio * 1.000001 for tick in ticks)
+
+
 def test_ticks_by_example() -> None:
+    assert nice_ticks(0.05, 0.89, 4) == [0.2, 0.4, 0.6, 0.8]
+    assert nice_ticks(1, 103) == [20.0, 40.0, 60.0, 80.0, 100.0]
+    assert log_ticks(12, 18) == [12.0, 14.0, 16.0, 18.0]
     assert nice_ticks(0, 1) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert nice_ticks(-3, 497) == [0.0, 100.0, 200.0, 300.0, 400.0]
     assert log_ticks(15, 400) == [20.0, 50.0, 100.0, 200.0]
@@ -108,6 +120,32 @@ def test_a_band_is_the_mean_and_the_extremes_on_the_shared_range() -> None:
     np.testing.assert_allclose(band.high, 4 * band.x)
     apart = Curve(x + 5000, x + 5000, x)
     assert curves.band([one, apart], "steps") == "the steps of its training seeds do not overlap"
+
+
+def test_a_line_that_ends_before_its_longest_seed_says_so() -> None:
+    x = np.arange(0.0, 1000.0, 10.0)
+    quick, slow = Curve(x, x / 20, x), Curve(x, x / 5, x)
+    band = curves.band([quick, slow], "seconds")
+    assert isinstance(band, Band)
+    assert (band.x[-1], band.longest) == (49.5, 198.0)
+    line = curve_figures._learning_line("a", band, "s0", "seconds")
+    assert line.value == "2 training seeds, to 50 s (the longest took 3 min 18 s)"
+    assert line.value in line.text
+    alike = curves.band([quick, quick], "seconds")
+    assert isinstance(alike, Band)
+    assert curve_figures._learning_line("a", alike, "s0", "seconds").value == "2 training seeds"
+
+
+def test_the_name_of_a_reference_keeps_clear_of_the_lines() -> None:
+    nothing = [math.nan] * 2
+    placed = {}
+    for key, ends in {"falls": (1.0, 0.02), "rises": (0.02, 1.0)}.items():
+        series = lines.Series("s0", [0.0, 1.0], ends, nothing, nothing)
+        axes = lines.axes([series], "x", "y", (420, 260), 1.0)
+        axes = dataclasses.replace(axes, references=((0.0, "random"),), y=(-0.06, 1.06))
+        drawn = lines.draw([series], axes, "title", "text", "key")
+        (placed[key],) = re.findall(r'text-anchor="(\w+)"[^>]*class="reference-name"', drawn)
+    assert placed == {"falls": "start", "rises": "end"}
 
 
 def test_a_curve_skips_what_it_cannot_use(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from report_pages import report, rows
 
 from rl_lab import files
-from rl_lab.reporting import embedded, playing, stored, write_player
+from rl_lab.reporting import embedded, playing, stored, write_player, write_report
 
 
 def clip(sheet: str | None) -> dict[str, Any]:
@@ -31,6 +31,9 @@ def test_pictures_stop_where_the_page_would_pass_5_mb() -> None:
     assert kept == ["clip-00", "clip-01", "clip-02"]
     assert sum(len(one["sheet"] or "") for one in shown["clips"].values()) < 4_500_000
     assert "larger than 5 MB" in shown["clips"]["clip-03"]["pictures_reason"]
+    (what, why), *_ = shown["dropped"]
+    assert what == "the pictures of 1 of 4 episodes"
+    assert "larger than 5 MB" in why
 
 
 def test_a_smaller_clip_still_fits_after_one_that_did_not() -> None:
@@ -39,6 +42,61 @@ def test_a_smaller_clip_still_fits_after_one_that_did_not() -> None:
     assert shown["clips"]["clip-00"]["sheet"] is None
     uri = shown["clips"]["clip-01"]["sheet"]
     assert base64.b64decode(uri.partition(",")[2]) == b"small"
+
+
+def full_clip(number: int) -> dict[str, Any]:
+    """As large as any clip: all moments, eight actions, as many bytes as a sheet may have."""
+    moments = list(range(169))
+    return {
+        **clip("replays/sheet.webp"),
+        "environment": "Humanoid-v5",
+        "agent": "sac",
+        "training_seed": number,
+        "seed": 2_000_000_000 + number,
+        "length": 1000,
+        "episode_return": 1234.5,
+        "ended": "truncated",
+        "verdict": "bit-identical over 1000 steps",
+        "steps_per_second": 67.0,
+        "steps": moments,
+        "rewards": [1.234] * 169,
+        "returns": [1234.5] * 169,
+        "actions": [[-0.1234] * 8] * 168,
+        "action_kind": "continuous",
+    }
+
+
+@pytest.mark.parametrize(("contestants", "per_scene"), [(4, 5), (20, 5), (20, 60)])
+def test_a_page_of_as_many_clips_as_one_may_ask_for_stays_below_5_mb(
+    tmp_path: Path, contestants: int, per_scene: int
+) -> None:
+    folder = tmp_path / "demo"
+    names = fake.names(contestants)
+    fake.build(folder, names)
+    clips = {f"clip-{k:02d}": full_clip(k) for k in range(contestants * per_scene)}
+    players = [{"name": key, "clip": key} for key in clips]
+    data = {"format_version": 1, "scenes": [{"title": "all", "players": players}], "clips": clips}
+    files.write_bytes(folder / "replays" / "sheet.webp", bytes(390_000))
+    files.write_json(folder / "replays" / "replays.json", data)
+    size = len(write_report(folder).read_bytes())
+    assert 4_000_000 < size < 5_000_000
+    (section,) = (text for _, text in report(folder).all("section", id="replays"))
+    shown = playing.of_evaluation(stored.load(folder))
+    blank = sum(one["sheet"] is None for one in shown["clips"].values())
+    assert 0 < blank < len(clips)
+    words = f"the pictures of {blank} of {len(clips)} episodes"
+    assert f"Not shown: {words}, because this page would become larger than 5 MB." in section
+    if per_scene == 60:
+        gone = len(clips) - len(shown["clips"])
+        assert gone > 0
+        assert f"Not shown: {gone} of {len(clips)} episodes, because" in section
+
+
+def test_texts_count_as_pictures_do() -> None:
+    clips = {f"clip-{k}": {"sheet": None, "texts": ["\u2502" * 1000] * 400} for k in range(3)}
+    players = [{"name": key, "clip": key} for key in clips]
+    shown = embedded({"scenes": [{"title": "", "players": players}], "clips": clips}, {}.get)
+    assert ["texts" in one for one in shown["clips"].values()] == [True, False, False]
 
 
 def test_an_index_cannot_name_files_elsewhere(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from rl_lab.evaluation.plan import Entrant, Failure, Task
 from rl_lab.evaluation.runner import Settings
 from rl_lab.provenance import versions
 from rl_lab.records import EpisodeRecord
+from rl_lab.replay import ClipSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Request:
         tensorboard: Whether to write events.
         adaptability: Drift and continued learning, as asked for.
         clips: Of how many contestants, the best first, the report plays episodes.
+        clip: How these episodes are kept.
         command: The command that repeats this.
         earlier_failures: What could not even be started.
     """
@@ -56,6 +58,7 @@ class Request:
     tensorboard: bool
     adaptability: Wanted
     clips: int
+    clip: ClipSettings
     command: str
     earlier_failures: tuple[Failure, ...]
 
@@ -116,6 +119,7 @@ def _keep_replays(
         imports=request.settings.imports,
         shifts=request.worlds.shifts,
         shown=request.clips,
+        clip=request.clip,
     )
     replays.keep(wanted, records, [c["name"] for c in scores["contestants"] if c.get("reward")])
 

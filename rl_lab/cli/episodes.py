@@ -17,6 +17,7 @@ from rl_lab.replay import Replay, Take
 from rl_lab.reporting.stored import find_run
 from rl_lab.shifts import Shift
 
+TERMINAL = Path("-")
 _SOURCES = ("run", "policy", "evaluation", "file")
 
 
@@ -64,6 +65,7 @@ def episodes(
     if kind == "file":
         for place in places:
             episode = replay.load(place)
+            _require_drawable(data, episode.environment, imports)
             yield Named(place.stem, episode)
     elif kind == "evaluation":
         yield picked(places[0], data, imports)
@@ -79,11 +81,13 @@ def _recorded(
     imports: tuple[str, ...],
     beside: bool,
 ) -> Iterator[Named]:
-    seeds, steps = _seeds(data), _steps(data)
+    seeds, steps, limit = _seeds(data), _steps(data), _limit(data)
     for place in places:
         if kind == "run":
             runs.require_complete(place)
     policies = [load_policy(place) for place in places]
+    for policy in policies:
+        _require_drawable(data, policy.card.environment, imports)
     names = _names(places, policies)
     lived: collections.Counter[str] = collections.Counter()
     for seed in seeds:
@@ -98,7 +102,7 @@ def _recorded(
                 left = None if steps is None else steps - lived[name]
                 if left == 0:
                     continue
-                episode = replay.record(policy, seed, shift, strength, imports, most=left)
+                episode = replay.record(policy, seed, limit, shift, strength, imports, left)
                 lived[name] += episode.length
                 yield Named(name, episode)
 
@@ -115,6 +119,25 @@ def _steps(data: Mapping[str, Any]) -> int | None:
     if steps is not None:
         typed.positive(steps, "steps")
     return steps
+
+
+def _limit(data: Mapping[str, Any]) -> int:
+    limit: int = typed.value(data["step_limit"], int, "step_limit")
+    typed.positive(limit, "step_limit")
+    return limit
+
+
+def _require_drawable(
+    data: Mapping[str, Any], environment: Mapping[str, Any], imports: tuple[str, ...]
+) -> None:
+    """Refuse before the first step what could not be drawn after the last."""
+    to = None if data["to"] is None else Path(str(data["to"]))
+    if to is not None and to.suffix in (".html", ".json"):
+        return
+    if to == TERMINAL:
+        to = Path("text.txt")
+    if to is not None:
+        replay.require_drawable(environment, to, imports)
 
 
 def _names(places: list[Path], policies: list[FrozenPolicy]) -> list[str]:
@@ -161,9 +184,9 @@ def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> N
         if frozen_policy.read_card(place).training_seed != chosen.training_seed:
             continue
         limit = int(scores["protocol"]["step_limit"])
-        episode = replay.record(
-            load_policy(place), chosen.evaluation_seed, imports=imports, step_limit=limit
-        )
+        policy = load_policy(place)
+        _require_drawable(data, policy.card.environment, imports)
+        episode = replay.record(policy, chosen.evaluation_seed, limit, imports=imports)
         if episode.episode_return != chosen.episode_return:
             raise Failed(
                 f"the episode returns {episode.episode_return:g}, not {chosen.episode_return:g}",
@@ -178,16 +201,25 @@ def picked(folder: Path, data: Mapping[str, Any], imports: tuple[str, ...]) -> N
     )
 
 
-def takes(data: Mapping[str, Any], imports: tuple[str, ...]) -> tuple[str, list[Take]]:
-    """A run's name, and one episode by every snapshot it kept and by its final policy.
+def filmed(data: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The folder and the card of the run that a film is asked of.
 
     Raises:
-        BadInput: No run is given, or it kept no snapshots.
+        BadInput: There is not one run.
     """
     if source(data) != "run" or isinstance(data["run"], list):
         raise BadInput("a film without one run", "run=FOLDER", "`rl-lab list` shows them.")
     folder = paths.one(str(data["run"]))
-    card = runs.read(folder)
+    return folder, runs.read(folder)
+
+
+def takes(data: Mapping[str, Any], to: Path, imports: tuple[str, ...]) -> list[Take]:
+    """One episode by every snapshot that a run kept, and by its final policy.
+
+    Raises:
+        BadInput: No run is given, it kept no snapshots, or `to` cannot hold a film of them.
+    """
+    folder, card = filmed(data)
     snapshots = [load_policy(place) for place in paths.snapshots(folder)]
     if not snapshots:
         raise BadInput(
@@ -195,17 +227,18 @@ def takes(data: Mapping[str, Any], imports: tuple[str, ...]) -> tuple[str, list[
             "a run trained with snapshots=true and training.selection_every_steps above 0",
             "Train it anew under another seed, or replay its final policy: rl-lab replay run=.",
         )
+    if to.suffix != ".html":
+        replay.require_filmable(snapshots[0].card.environment, to, imports)
     if card["status"] == runs.COMPLETE:
         final = load_policy(folder)
         snapshots += [final] if final.card.steps != snapshots[-1].card.steps else []
     (seed,) = _seeds({**data, "episodes": 1})
-    most = _steps(data)
-    made = [replay.record(policy, seed, imports=imports, most=most) for policy in snapshots]
-    named = [
+    most, limit = _steps(data), _limit(data)
+    made = [replay.record(policy, seed, limit, imports=imports, most=most) for policy in snapshots]
+    return [
         Take(episode, f"after {policy.card.steps:,} steps: return {episode.episode_return:g}")
         for policy, episode in zip(snapshots, made, strict=True)
     ]
-    return f"{card['environment']}-{card['agent']}-seed_{card['seed']}", named
 
 
 def line(episode: Replay) -> str:

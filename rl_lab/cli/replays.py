@@ -14,7 +14,7 @@ from rl_lab.errors import BadInput, LabError
 from rl_lab.evaluation.plan import Entrant
 from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.records import EpisodeRecord
-from rl_lab.replay import Replay
+from rl_lab.replay import ClipSettings, Replay
 from rl_lab.shifts import Shift
 
 PICKS = ("best", "median", "worst")
@@ -32,6 +32,7 @@ class Wanted:
         imports: Packages that register environments.
         shifts: The hardest of them is shown beside the training context.
         shown: How many contestants, the best first, have clips; the others have recordings.
+        clip: How these are made.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Wanted:
     imports: tuple[str, ...]
     shifts: Sequence[Shift]
     shown: int
+    clip: ClipSettings
 
 
 def keep(wanted: Wanted, records: Iterable[EpisodeRecord], ranking: Sequence[str]) -> None:
@@ -154,10 +156,10 @@ class _Stage:
                 self._lived[key] = replay.record(
                     policy,
                     seed,
+                    self.wanted.step_limit,
                     shift,
                     _FAR_END if shift else 0.0,
                     self.wanted.imports,
-                    self.wanted.step_limit,
                 )
             except LabError as error:
                 self._lack(name, f"episode {seed} of training seed {training_seed}: {error.came}")
@@ -184,7 +186,7 @@ class _Stage:
     def _clip(self, episode: Replay) -> str:
         key = self._ids.setdefault(id(episode), f"clip-{len(self._ids):02d}")
         if key not in self._clips:
-            made = replay.clip(episode, self.wanted.imports)
+            made = replay.clip(episode, self.wanted.clip, self.wanted.imports)
             file = f"{paths.REPLAYS}/{key}.webp" if made.sheet else None
             if made.sheet:
                 files.write_bytes(self.wanted.folder / str(file), made.sheet)

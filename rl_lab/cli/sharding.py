@@ -91,7 +91,7 @@ def work(requests: Sequence[Request], shard: Any) -> int:
     beat = _beating(requests, int(first), int(number))
     before = 0
     for request, code in zip(requests, codes, strict=True):
-        runner.claim(request.folder, code)
+        runner.claim(request.folder, code, request.contestants)
         folder = _folder(request, int(first), int(number))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FAILURES).unlink(missing_ok=True)
@@ -177,14 +177,14 @@ def share_out(
     left = [_job(k, number, requests, name, words, data, options) for k in sorted(undone)]
     launcher = launching.make(data["launcher"], folder / paths.JOBS) if left else None
     for request, code in zip(requests, codes, strict=True):
-        runner.claim(request.folder, code)
+        runner.claim(request.folder, code, request.contestants, request.command)
     print(f"{number} shards, {number - len(left)} complete already")
     exit_code = launching.told(left, live.run(left, launcher)) if launcher else EXIT_DONE
     if exit_code == EXIT_INTERRUPTED:
         print("interrupted; the same command goes on where it was", file=sys.stderr)
-    for request, code in zip(requests, codes, strict=True):
+    for request in requests:
         places = sorted((request.folder / _SHARDS).glob("*-of-*"))
-        runner.adopt(request.folder, code, request.tasks, places)
+        runner.adopt(request.folder, request.tasks, places)
     return exit_code, [_failures(request, number) for request in requests]
 
 

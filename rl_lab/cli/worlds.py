@@ -65,6 +65,11 @@ def typed_words(words: Sequence[str]) -> list[str]:
     return [f"++{w}" if w.startswith("launcher.options.") else w for w in readable]
 
 
+def as_typed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration under the keys that are typed, for people to read."""
+    return {"shift" if key == "shifts" else key: value for key, value in data.items()}
+
+
 def planned(
     data: Mapping[str, Any], environment: str, seeds: Sequence[int], options: Options
 ) -> Worlds:

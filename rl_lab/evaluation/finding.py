@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import collections
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rl_lab import garbage, paths, runs
@@ -22,7 +23,8 @@ def find_policies(places: Iterable[Path], which: str = "final") -> tuple[list[Pa
         The policies' folders, and the runs that are not complete.
 
     Raises:
-        BadInput: A place does not exist or holds nothing, or is itself a run that is incomplete.
+        BadInput: A place does not exist or holds nothing, is itself a run that is incomplete, or
+            is given twice.
     """
     if which not in runs.POLICIES:
         raise BadInput(f"which={which}", " or ".join(runs.POLICIES))
@@ -53,7 +55,19 @@ def find_policies(places: Iterable[Path], which: str = "final") -> tuple[list[Pa
             "at least one",
             " ".join(f.message for f in unfinished[:3]) or "Give runs=FOLDER or policies=[FOLDER].",
         )
-    return sorted(set(found)), unfinished
+    _require_distinct(found)
+    return sorted(found), unfinished
+
+
+def _require_distinct(found: Sequence[Path]) -> None:
+    twice = [path for path, times in collections.Counter(found).items() if times > 1]
+    if twice:
+        more = f" and {len(twice) - 1} more" if twice[1:] else ""
+        raise BadInput(
+            f"{twice[0]}{more} selected more than once",
+            "each policy once",
+            "Give each place once, and no folder beside one that lies in it.",
+        )
 
 
 def _unfinished(run: Path, error: BadInput) -> Failure:

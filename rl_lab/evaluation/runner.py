@@ -18,7 +18,6 @@ from rl_lab.evaluation.working import Engine, live
 from rl_lab.records import EpisodeRecord
 
 _JOURNAL = "episodes.journal.csv"
-_PLAN = "plan.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +44,7 @@ def run(
     settings: Settings,
     on_episodes: Callable[[int, int], None] = lambda done, total: None,
     given_up: Sequence[Failure] = (),
+    command: str | None = None,
 ) -> tuple[list[EpisodeRecord], list[Failure]]:
     """Run what is missing of an evaluation and write `episodes.csv`.
 
@@ -57,6 +57,7 @@ def run(
         settings: How to run it.
         on_episodes: Told how many episodes of how many are done.
         given_up: Policies whose missing episodes failed elsewhere, and are not tried here.
+        command: What repeats this, for those who find it unfinished.
 
     Raises:
         BadInput: The folder holds another evaluation, or the environment cannot be made.
@@ -65,7 +66,7 @@ def run(
     journal = _journal(folder)
     ours = _without(tasks, given_up, journal)
     engine = engine_for(without_done(ours, journal.done(ours)), contestants, settings)
-    claim(folder, fingerprint(tasks, contestants, settings.step_limit))
+    claim(folder, fingerprint(tasks, contestants, settings.step_limit), contestants, command)
     with runs.exclusive(folder, "evaluating"):
         done, failures = go_on(journal, ours, engine, settings.workers, on_episodes)
         records.write(folder / paths.EPISODES, done)
@@ -94,20 +95,18 @@ def left(tasks: Sequence[Task], folders: Sequence[Path]) -> list[Task]:
     return without_done(tasks, [r for folder in folders for r in _journal(folder).done(tasks)])
 
 
-def adopt(folder: Path, fingerprint: str, tasks: Sequence[Task], others: Sequence[Path]) -> None:
+def adopt(folder: Path, tasks: Sequence[Task], others: Sequence[Path]) -> None:
     """Take over into an evaluation's journal what others have of its tasks.
 
     Args:
-        folder: Of the evaluation.
-        fingerprint: Its own.
+        folder: Of the evaluation, which has been claimed.
         tasks: All its work.
         others: Folders of evaluations of parts of it.
 
     Raises:
-        BadInput: The folder holds another evaluation, or cannot be written to.
+        BadInput: The folder cannot be written to.
     """
     paths.require_writable(folder)
-    claim(folder, fingerprint)
     with runs.exclusive(folder, "evaluating"):
         known = {r.key: r for place in (folder, *others) for r in _journal(place).done(tasks)}
         files.write_text(folder / _JOURNAL, "".join(map(_line, known.values())))
@@ -162,15 +161,29 @@ def engine_for(left: Sequence[Task], contestants: Sequence[Entrant], settings: S
     return Engine(reuse, *limits, settings.imports, live)
 
 
-def claim(folder: Path, fingerprint: str) -> None:
+def claim(
+    folder: Path, fingerprint: str, contestants: Sequence[Entrant], command: str | None = None
+) -> None:
     """Say in a folder which evaluation is kept there.
+
+    Args:
+        folder: The evaluation's.
+        fingerprint: Of its plan.
+        contestants: Who is evaluated.
+        command: What repeats it, for those who find it unfinished.
 
     Raises:
         BadInput: It holds another one.
     """
     require_free(folder, fingerprint)
-    if not (folder / _PLAN).exists():
-        files.write_json(folder / _PLAN, {"format_version": 1, "fingerprint": fingerprint})
+    if not (folder / paths.PLAN).exists():
+        about = {
+            "environment": contestants[0].card.environment["id"],
+            "contestants": sorted({entrant.contestant for entrant in contestants}),
+            "command": command,
+        }
+        plan = {"format_version": 1, "fingerprint": fingerprint, **about}
+        files.write_json(folder / paths.PLAN, plan)
 
 
 def require_free(folder: Path, fingerprint: str) -> None:
@@ -179,7 +192,7 @@ def require_free(folder: Path, fingerprint: str) -> None:
     Raises:
         BadInput: It does.
     """
-    path = folder / _PLAN
+    path = folder / paths.PLAN
     if path.exists() and files.read_json(path).get("fingerprint") != fingerprint:
         raise BadInput(
             f"{folder} holds another evaluation",

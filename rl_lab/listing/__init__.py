@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rl_lab.listing.configurations import configured
-from rl_lab.listing.scanning import EvaluationRow, PolicyRow, Rows, RunRow, Scanner, rows
+from rl_lab.listing.found import EvaluationRow, PolicyRow, Rows, RunRow
+from rl_lab.listing.scanning import Scanner, rows
 from rl_lab.listing.tables import table, watch
 
 __all__ = [

@@ -11,70 +11,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rl_lab import paths
+from rl_lab import paths, scores_file
+from rl_lab.listing.found import (
+    COMPLETE,
+    RUNNING,
+    STALE,
+    UNFINISHED,
+    UNREADABLE,
+    EvaluationRow,
+    PolicyRow,
+    Rows,
+    RunRow,
+)
 
-RUNNING, STALE, UNREADABLE = "running", "stale", "unreadable"
 _STALE_AFTER_S = 60.0
-
-
-@dataclasses.dataclass(frozen=True)
-class RunRow:
-    """One run.
-
-    Attributes:
-        folder: Where it is.
-        status: As in `run.json`; `stale` where it says running but has given no sign of life for
-            a minute; `unreadable` where it cannot be understood.
-        environment: The Gymnasium id.
-        agent: The agent and its recipe's hash.
-        seed: The training seed; None where it is not known.
-        step: Environment steps done.
-        steps: The budget.
-        steps_per_second: While learning.
-        episode_return: Recent mean of training episodes.
-        left_s: Seconds to go, for a run that is running.
-        age_s: Seconds since `run.json` was written.
-        note: What went wrong.
-    """
-
-    folder: Path
-    status: str
-    environment: str
-    agent: str
-    seed: int | None
-    step: float
-    steps: float
-    steps_per_second: float
-    episode_return: float
-    left_s: float
-    age_s: float
-    note: str
-
-
-@dataclasses.dataclass(frozen=True)
-class PolicyRow:
-    """One frozen policy that is not part of a run."""
-
-    folder: Path
-    environment: str
-    agent: str
-    seed: int | None
-    steps: float
-    age_s: float
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluationRow:
-    """One evaluation; its contestants are in the order of its leaderboard."""
-
-    folder: Path
-    environment: str
-    contestants: tuple[str, ...]
-    failures: int
-    age_s: float
-
-
-Rows = tuple[list[RunRow], list[PolicyRow], list[EvaluationRow]]
 
 
 def rows(folder: Path) -> Rows:
@@ -103,6 +53,8 @@ class Scanner:
                 found[1].append(_policy(place, self._read(place / paths.POLICY_CARD, before), now))
             elif paths.SCORES in files:
                 found[2].append(_evaluation(place, self._read(place / paths.SCORES, before), now))
+            elif paths.PLAN in files:
+                found[2].append(_unfinished(place, self._read(place / paths.PLAN, before), now))
             elif paths.ADAPTATION in files:
                 pass  # its snapshots are steps of one training, not policies to choose from
             else:
@@ -175,7 +127,7 @@ def _run(folder: Path, read: _Content, progress: _Content, now: float) -> RunRow
         if alive
         else step / (_number(card, "seconds") or math.nan)
     )
-    steps = step if status == "complete" else _number(beat, "steps")
+    steps = step if status == COMPLETE else _number(beat, "steps")
     agent, code = _text(card, "agent"), _text(card, "recipe_hash")
     return RunRow(
         folder=folder,
@@ -211,10 +163,25 @@ def _evaluation(folder: Path, read: _Content, now: float) -> EvaluationRow:
     names = [_text(c, "name") for c in contestants] if isinstance(contestants, list) else []
     return EvaluationRow(
         folder=folder,
+        status=UNREADABLE if read.fault else COMPLETE,
         environment=_text(read.data, "environment"),
-        contestants=(UNREADABLE,) if read.fault else tuple(names),
+        contestants=tuple(names),
         failures=len(failures) if isinstance(failures, list) else 0,
         age_s=read.age_s(now),
+        note=read.fault,
+    )
+
+
+def _unfinished(folder: Path, read: _Content, now: float) -> EvaluationRow:
+    names = read.data.get("contestants")
+    return EvaluationRow(
+        folder=folder,
+        status=UNREADABLE if read.fault else UNFINISHED,
+        environment=_text(read.data, "environment"),
+        contestants=tuple(map(str, names)) if isinstance(names, list) else (),
+        failures=0,
+        age_s=read.age_s(now),
+        note=read.fault or scores_file.unfinished_hint(read.data),
     )
 
 

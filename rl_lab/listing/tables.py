@@ -16,22 +16,25 @@ from rich.table import Table
 from rich.text import Text
 
 from rl_lab import paths
-from rl_lab.listing.scanning import (
+from rl_lab.listing.found import (
+    COMPLETE,
     RUNNING,
     STALE,
+    UNFINISHED,
     UNREADABLE,
     EvaluationRow,
     PolicyRow,
     Rows,
     RunRow,
-    Scanner,
 )
+from rl_lab.listing.scanning import Scanner
 
 _COLOURS = {
     RUNNING: "cyan",
-    "complete": "green",
+    COMPLETE: "green",
     "interrupted": "yellow",
     STALE: "yellow",
+    UNFINISHED: "yellow",
     "failed": "red",
     UNREADABLE: "red",
 }
@@ -82,9 +85,7 @@ def _runs(found: list[RunRow]) -> Group:
         made = _table("runs", left, right, [])
         for status, *cells in rows:
             made.add_row(Text(status, _COLOURS.get(status, "")), *map(Text, cells))
-    return Group(
-        made, "", *(Text(_printable(line), overflow="fold") for line in _places_and_notes(found))
-    )
+    return Group(made, "", *_texts(_places_and_notes(found)))
 
 
 def _run_cells(run: RunRow) -> list[str]:
@@ -156,15 +157,23 @@ def _policies(found: list[PolicyRow]) -> Table:
     return made
 
 
-def _evaluations(found: list[EvaluationRow]) -> Table:
+def _evaluations(found: list[EvaluationRow]) -> Group:
     made = _table(
-        "evaluations", ["environment", "contestants, best first"], ["failures", "age"], ["folder"]
+        "evaluations",
+        ["status", "environment", "contestants, best first"],
+        ["failures", "age"],
+        ["folder"],
     )
-    for evaluation in found:
-        cells = [evaluation.environment, ", ".join(evaluation.contestants)]
-        cells += [str(evaluation.failures), _duration(evaluation.age_s)]
-        made.add_row(*map(Text, [*cells, _shown(evaluation.folder)]))
-    return made
+    for one in found:
+        cells = [one.environment, ", ".join(one.contestants), str(one.failures)]
+        cells += [_duration(one.age_s), _shown(one.folder)]
+        made.add_row(Text(one.status, _COLOURS.get(one.status, "")), *map(Text, cells))
+    notes = [f"{_shown(one.folder)}: {one.status}. {one.note}" for one in found if one.note]
+    return Group(made, "", *_texts(notes)) if notes else Group(made)
+
+
+def _texts(texts: list[str]) -> list[Text]:
+    return [Text(_printable(text), overflow="fold") for text in texts]
 
 
 def _table(title: str, left: list[str], right: list[str], last: list[str]) -> Table:

@@ -18,14 +18,27 @@ from rl_lab.replay.drawing import frames_apart, require_sizes
 from rl_lab.replay.recording import Replay
 from rl_lab.replay.simulation import Moment, verify
 
-_MOST_FRAMES, _FEWEST_FRAMES, _SIZE = 168, 42, 240
-# A CartPole picture takes 0.4 kB, HalfCheetah's 4.6 kB, Humanoid's 11 kB; a report of a dozen clips
-# has room for 4 MB.
-_MOST_BYTES = 390_000
 _MOST_ACTIONS = 8
 _MOST_MOVING = 42  # pictures; TensorBoard keeps them in memory
 _MARKED = re.compile(r"\x1b\[4\d(?:;\d+)*m(.*?)\x1b\[0m")  # text on a coloured ground
 _CODES = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSettings:
+    """How an episode is kept for a player; values in `conf/clip`.
+
+    Attributes:
+        size: Pixels of the longer side.
+        most_frames: Pictures; longer episodes are thinned.
+        least_frames: Pictures that are kept of an episode however many bytes they take.
+        most_bytes: Pictures that would together take more are thinned to `least_frames` at worst.
+    """
+
+    size: int
+    most_frames: int
+    least_frames: int
+    most_bytes: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +58,8 @@ class Clip:
 
 def clip(
     replay: Replay,
+    settings: ClipSettings,
     imports: Sequence[str] = (),
-    size: int | None = None,
-    most_frames: int | None = None,
     fps: float | None = None,
 ) -> Clip:
     """Live the episode again and make a clip of it.
@@ -56,38 +68,37 @@ def clip(
 
     Args:
         replay: The recording.
+        settings: How large, and how many pictures.
         imports: Packages that register environments.
-        size: Pixels of the longer side; None for 240.
-        most_frames: Longer episodes are thinned to so many pictures; None for 168, or fewer where
-            the episode's first picture says that its like take many bytes.
         fps: Pictures per second, in place of the environment's own speed.
 
     Raises:
         BadInput: The speed or the size is of no use.
         EnvironmentFault: The environment failed on the way.
     """
-    require_sizes(fps, size)
+    require_sizes(fps, settings.size)
     try:
-        return _clip(replay, imports, size or _SIZE, most_frames, fps)
+        return _clip(replay, settings, imports, fps)
     except BadInput as error:
         verdict = verify(replay, imports)
-        facts = _facts(replay, _moments(replay), fps or 30.0, str(verdict))
+        facts = _facts(replay, _moments(replay, settings.most_frames), fps or 30.0, str(verdict))
         data = {**facts, "pictures": None, "pictures_reason": error.came}
         return Clip(data, None, verdict.identical)
 
 
 def _clip(
-    replay: Replay, imports: Sequence[str], size: int, most: int | None, fps: float | None
+    replay: Replay, settings: ClipSettings, imports: Sequence[str], fps: float | None
 ) -> Clip:
-    mode, own_fps = looking.mode(replay, (looking.PICTURES, looking.TEXT), imports)
+    mode, own_fps = looking.mode(replay.environment, (looking.PICTURES, looking.TEXT), imports)
+    size, most = settings.size, settings.most_frames
     if mode == looking.TEXT:
-        every = frames_apart(replay.length, own_fps, most or _MOST_FRAMES)
+        every = frames_apart(replay.length, own_fps, most)
         seen = looking.look(replay, mode, every, imports, lambda frame, _: _plain(frame))
         shown: dict[str, Any] = {"texts": seen.frames}
         sheet = None
     else:
-        most = most or _affordable(pictures.scaled(looking.first(replay, mode, imports), size))
-        every = frames_apart(replay.length, own_fps, most)
+        first = pictures.scaled(looking.first(replay, mode, imports), size)
+        every = frames_apart(replay.length, own_fps, _affordable(first, settings))
         seen = looking.look(replay, mode, every, imports, lambda f, _: pictures.scaled(f, size))
         made = pictures.sheet(seen.frames)
         shape = {"columns": made.columns, "width": made.width, "height": made.height}
@@ -97,10 +108,10 @@ def _clip(
     return Clip({**facts, **shown}, sheet, seen.verdict.identical)
 
 
-def _affordable(picture: Image.Image) -> int:
+def _affordable(picture: Image.Image, settings: ClipSettings) -> int:
     """How many such pictures a clip may have: rich ones take long to draw, too."""
     each = len(pictures.sheet([picture]).data)
-    return min(_MOST_FRAMES, max(_FEWEST_FRAMES, _MOST_BYTES // each))
+    return min(settings.most_frames, max(settings.least_frames, settings.most_bytes // each))
 
 
 def _plain(frame: str) -> str:
@@ -108,9 +119,9 @@ def _plain(frame: str) -> str:
     return _CODES.sub("", _MARKED.sub(r"[\1]", frame))
 
 
-def _moments(replay: Replay) -> list[Moment]:
+def _moments(replay: Replay, most: int) -> list[Moment]:
     """What the recording alone knows of the moments a clip would show."""
-    every = frames_apart(replay.length, 30.0, _MOST_FRAMES)
+    every = frames_apart(replay.length, 30.0, most)
     totals = [0.0, *np.cumsum(replay.rewards).tolist()]
     shown = [*range(0, replay.length, every), replay.length]
     return [

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,7 @@ def render(
     """
     path = target(Path(to), file_stem(replay))
     require_sizes(fps, size)
-    as_text = path.suffix.lower() == _TEXT
-    wanted = (looking.TEXT,) if as_text else (looking.PICTURES, looking.TEXT)
-    mode, own_fps = looking.mode(replay, wanted, imports)
+    mode, own_fps = looking.mode(replay.environment, _modes(path), imports)
     every = frames_apart(replay.length, own_fps)
     fps = fps or playing_fps(own_fps, every)
     draw = functools.partial(
@@ -88,6 +86,53 @@ def render(
     else:
         pictures.bind(path, seen.frames, fps)
     return Rendered(path, len(seen.frames), every, fps, seen.verdict)
+
+
+def require_drawable(environment: Mapping[str, Any], to: Path, imports: Sequence[str] = ()) -> None:
+    """Refuse, before an episode is lived, a file into which its environment cannot be drawn.
+
+    Args:
+        environment: The environment's recipe, as data.
+        to: As for `render`.
+        imports: Packages that register environments.
+
+    Raises:
+        BadInput: The suffix is of no use, or the environment has no render mode for it.
+    """
+    looking.mode(environment, _modes(target(to, "")), imports)
+
+
+def _modes(path: Path) -> tuple[str, ...]:
+    as_text = path.suffix.lower() == _TEXT
+    return (looking.TEXT,) if as_text else (looking.PICTURES, looking.TEXT)
+
+
+def spell(
+    replay: Replay,
+    tell: Callable[[str], None],
+    overlay: bool = True,
+    imports: Sequence[str] = (),
+) -> Verdict:
+    """Live the episode again and tell every step as text, colours and all.
+
+    Args:
+        replay: The recording.
+        tell: Given the text of one step at a time.
+        overlay: Put step, reward, return and action above each.
+        imports: Packages that register environments.
+
+    Returns:
+        Whether what was told is what was recorded.
+
+    Raises:
+        BadInput: The environment has no text.
+        EnvironmentFault: The environment failed on the way.
+    """
+    mode, _ = looking.mode(replay.environment, (looking.TEXT,), imports)
+    seen = looking.look(
+        replay, mode, 1, imports, lambda frame, now: tell(_text_frame(frame, now, overlay, None))
+    )
+    return seen.verdict
 
 
 def require_sizes(fps: float | None, size: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,8 @@ def film(
     """
     if not takes:
         raise BadInput("a film of no episodes", "one episode or more")
-    if to.suffix.lower() not in (*pictures.FORMATS, pictures.FILM):
-        known = ", ".join((*pictures.FORMATS, pictures.FILM))
-        raise BadInput(f"to={to}", f"a file ending in {known} or .html", "Text has no film.")
-    pictures.require_format(to)
     drawing.require_sizes(fps, size)
-    mode, own_fps = looking.mode(takes[0].replay, (looking.PICTURES,), imports)
+    mode, own_fps = require_filmable(takes[0].replay.environment, to, imports)
     most = max(_FEWEST_PER_TAKE, _MOST_FRAMES // len(takes))
     every = max(drawing.frames_apart(take.replay.length, own_fps, most) for take in takes)
     speed = fps or drawing.playing_fps(own_fps, every)
@@ -79,3 +75,27 @@ def film(
         on_take(number, len(takes))
     pictures.bind(to, frames, speed)
     return shown
+
+
+def require_filmable(
+    environment: Mapping[str, Any], to: Path, imports: Sequence[str] = ()
+) -> tuple[str, float]:
+    """Refuse, before an episode is lived, a film that could not be made of it.
+
+    Args:
+        environment: The environment's recipe, as data.
+        to: As for `film`.
+        imports: Packages that register environments.
+
+    Returns:
+        The render mode, and the environment's pictures per second.
+
+    Raises:
+        BadInput: The suffix is of no use, or the environment has no pictures.
+    """
+    known = (*pictures.FORMATS, pictures.FILM)
+    if to.suffix.lower() not in known:
+        expected = f"a file ending in {', '.join(known)} or .html"
+        raise BadInput(f"to={to}", expected, "Text has no film.")
+    pictures.require_format(to)
+    return looking.mode(environment, (looking.PICTURES,), imports)

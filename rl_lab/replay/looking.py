@@ -6,12 +6,13 @@ import dataclasses
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from rl_lab.environments import EnvironmentRecipe, make
 from rl_lab.errors import BadInput
 from rl_lab.replay.recording import Replay
 from rl_lab.replay.simulation import Moment, Verdict, fresh_env, simulate, verdict
@@ -70,15 +71,23 @@ def quiet_pygame() -> None:
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
 
-def mode(replay: Replay, wanted: Sequence[str], imports: Sequence[str]) -> tuple[str, float]:
-    """The first of the wanted render modes that there is, and the frames per second.
+def mode(
+    environment: Mapping[str, Any], wanted: Sequence[str], imports: Sequence[str]
+) -> tuple[str, float]:
+    """The first of the wanted render modes that an environment has, and its frames per second.
+
+    Args:
+        environment: Its recipe, as data.
+        wanted: Render modes, the dearest first.
+        imports: Packages that register environments.
 
     Raises:
         BadInput: The environment has none of them.
     """
     quiet_pygame()
-    with fresh_env(replay, None, imports) as env:
-        modes, fps = env.metadata.get("render_modes") or [], env.metadata.get("render_fps")
+    env = make(EnvironmentRecipe.from_data(environment), imports=tuple(imports))
+    modes, fps = env.metadata.get("render_modes") or [], env.metadata.get("render_fps")
+    env.close()
     if not has_display():
         # After MuJoCo was imported: where the library is missing, drawing then fails, with a
         # message of ours, and not the import.
@@ -87,7 +96,7 @@ def mode(replay: Replay, wanted: Sequence[str], imports: Sequence[str]) -> tuple
         if name in modes:
             return name, float(fps or _FALLBACK_FPS)
     raise BadInput(
-        f"environment {replay.environment['id']} has the render modes {', '.join(modes) or 'none'}",
+        f"environment {environment['id']} has the render modes {', '.join(modes) or 'none'}",
         " or ".join(wanted),
         "Give to=FILE.webp." if PICTURES in modes else "It cannot be drawn into a file.",
     )

@@ -16,8 +16,6 @@ from rl_lab.frozen_policy import FrozenPolicy
 from rl_lab.replay.chain import link, mark
 from rl_lab.shifts import Shift
 
-_STEP_LIMIT = 10_000
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Replay:
@@ -101,10 +99,10 @@ class _Tape(gymnasium.Wrapper[Any, Any, Any, Any]):
 def record(
     policy: FrozenPolicy,
     seed: int,
+    step_limit: int,
     shift: Shift | None = None,
     delta: float = 0.0,
     imports: Sequence[str] = (),
-    step_limit: int = _STEP_LIMIT,
     most: int | None = None,
 ) -> Replay:
     """Run one episode in a fresh environment and keep it.
@@ -112,10 +110,10 @@ def record(
     Args:
         policy: What acts, in the environment of its card.
         seed: Given to `env.reset`.
+        step_limit: For environments without a limit of their own.
         shift: Applied before the reset; None for the training context.
         delta: The shift's magnitude.
         imports: Packages that register environments.
-        step_limit: For environments without a limit of their own.
         most: Steps after which it is cut, whatever the environment; None is no more than these.
 
     Raises:

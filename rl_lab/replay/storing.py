@@ -7,6 +7,7 @@ for the reader. Arrays are written by `rl_lab.arrays`.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,26 @@ def save(replay: Replay, path: Path) -> None:
     summary = {name: getattr(replay, name) for name in _FOR_READERS}
     head = {"format": FORMAT, "format_version": FORMAT_VERSION}
     files.write_json(path, {**head, **summary, **plain})
+
+
+def holds(path: Path, replay: Replay) -> bool:
+    """Whether a file holds this very episode, whoever recorded it where."""
+    try:
+        stored = load(path)
+    except BadInput:
+        return False
+    return all(
+        np.array_equal(getattr(stored, field.name), getattr(replay, field.name))
+        for field in dataclasses.fields(Replay)
+        if field.name != "recorded_with"
+    )
+
+
+def free(path: Path, replay: Replay) -> Path:
+    """`path`, or the first `path-2`, `path-3`, ... that holds nothing else than this episode."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    places = itertools.chain([path], numbered)
+    return next(place for place in places if not place.exists() or holds(place, replay))
 
 
 def load(path: Path) -> Replay:

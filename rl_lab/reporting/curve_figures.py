@@ -12,9 +12,10 @@ from rl_lab.reporting.figures import Figure, Missing, distinct, looks, short
 from rl_lab.reporting.lines import Series
 from rl_lab.reporting.stored import Evaluation
 
+_TOLERATED_CUT = 0.02  # of the longest; seeds never end in the same second
 _HOW_CURVES = (
-    "the line is the mean over training seeds, the band runs from the lowest to the highest; dots"
-    " mark a single seed."
+    "the line is the mean over training seeds, the band runs from the lowest to the highest; both"
+    " end where the first of the seeds ends. Dots mark a single seed."
 )
 _HOW = {
     "steps": f"{_HOW_CURVES} Further left is learning from less experience.",
@@ -45,16 +46,17 @@ def _learning(
     along: str,
     heading: str,
 ) -> Figure:
-    drawn, lacking = [], list(missing)
+    bands, lacking = {}, list(missing)
     for name, own in found.items():
         band = curves.band(own, along)
         if isinstance(band, Band):
-            drawn.append(_learning_line(name, band, look[name]))
+            bands[name] = band
         else:
             lacking.append(Missing(name, band))
     figure = Figure(heading, _HOW[along], "single", (), missing=distinct(lacking))
-    if not drawn:
+    if not bands:
         return figure
+    drawn = [_learning_line(name, band, look[name], along) for name, band in bands.items()]
     unit, label = 1.0, "environment steps"
     if along == "seconds":
         unit, label = text.seconds_unit(max(line.series.x[-1] for line in drawn))
@@ -64,11 +66,20 @@ def _learning(
     return arranged(figure, drawn, axes, f"learning-{along}")
 
 
-def _learning_line(name: str, band: Band, look: str) -> Line:
+def _learning_line(name: str, band: Band, look: str, along: str) -> Line:
     alone = band.seeds == 1
     nothing = [math.nan] * len(band.x)
     low, high = (nothing, nothing) if alone else (list(band.low), list(band.high))
     series = Series(look, list(band.x), list(band.mean), low, high, dots=alone)
     seeds = "1 training seed" if alone else f"{band.seeds} training seeds"
+    seeds += _cut(band, along)
     words = f"{short(name)}, {seeds}: from {band.mean[0]:.4g} to {band.mean[-1]:.4g}"
     return Line(name, series, words, seeds)
+
+
+def _cut(band: Band, along: str) -> str:
+    """Where the line ends although some seeds went on, in words; "" where all end together."""
+    if band.longest - band.x[-1] <= _TOLERATED_CUT * band.longest:
+        return ""
+    show = text.duration if along == "seconds" else text.count
+    return f", to {show(band.x[-1])} (the longest took {show(band.longest)})"

@@ -34,13 +34,23 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """Several runs on common positions [g]: mean, lowest and highest return over the seeds."""
+    """Several runs on common positions.
+
+    Attributes:
+        x: [g] positions.
+        mean: [g] mean return over the seeds.
+        low: [g] lowest.
+        high: [g] highest.
+        seeds: How many there are.
+        longest: Where the last of them ended; the band itself ends where the first did.
+    """
 
     x: FloatArray
     mean: FloatArray
     low: FloatArray
     high: FloatArray
     seeds: int
+    longest: float
 
 
 def of_contestant(folder: Path, contestant: Data) -> tuple[list[Curve], list[Missing]]:
@@ -107,7 +117,8 @@ def band(curves: Sequence[Curve], axis: str) -> Band | str:
         return f"the {axis} of its training seeds do not overlap"
     grid = _grid(xs, start, end)
     stack = np.stack([np.interp(grid, x, c.returns) for x, c in zip(xs, curves, strict=True)])
-    return Band(grid, stack.mean(axis=0), stack.min(axis=0), stack.max(axis=0), len(curves))
+    mean, low, high = stack.mean(axis=0), stack.min(axis=0), stack.max(axis=0)
+    return Band(grid, mean, low, high, len(curves), max(float(x[-1]) for x in xs))
 
 
 def _grid(xs: Sequence[FloatArray], start: float, end: float) -> FloatArray:

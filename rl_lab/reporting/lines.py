@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from markupsafe import Markup
 
 from rl_lab.reporting.svg import (
@@ -22,6 +23,7 @@ from rl_lab.reporting.svg import (
 )
 
 _LEFT, _RIGHT, _TOP, _LINE = 46, 12, 20, 14
+_LETTER_PX = 6.0  # of a reference's name, about
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +147,7 @@ def draw(
         ground += [_series(ghost, x, y)] if ghost else []
         parts = [group(ground, id=behind or None)]
     parts += [_series(one, x, y) for one in series]
+    parts += _reference_names(axes, [*series, *([ghost] if ghost else [])], x, y)
     return picture(title, text, *parts, key=key, class_="plot", viewBox=f"0 0 {width} {height}")
 
 
@@ -182,12 +185,40 @@ def _vertical_axis(axes: Axes, y: Scale, right: float) -> list[Markup]:
     parts = [element("path", d=grid, class_="grid"), group(texts, text_anchor="end")]
     if axes.y_label:
         parts.append(element("text", axes.y_label, x=0, y=11))
-    for value, name in axes.references:
+    for value, _ in axes.references:
         at = coordinate(y(value))
         parts.append(element("path", d=f"M{_LEFT} {at}{across}", class_="reference"))
-        place = {"x": right, "y": y(value) - 4, "text_anchor": "end"}
-        parts.append(element("text", name, **place, class_="reference-name"))
     return parts
+
+
+def _reference_names(axes: Axes, series: Sequence[Series], x: Scale, y: Scale) -> list[Markup]:
+    """Names of the references, each at the end and on the side where the fewest lines pass."""
+    traces = [_trace(one, x, y) for one in series]
+    parts = []
+    for value, name in axes.references:
+        width, line = _LETTER_PX * len(name), y(value)
+        places = [
+            (anchor, left, baseline)
+            for baseline in (line - 4, line + 12)
+            for anchor, left in (("end", x.end - width), ("start", x.start + 4))
+        ]
+
+        def crowd(place: tuple[str, float, float], width: float = width) -> int:
+            _, left, baseline = place
+            steps = np.linspace(left - 3, left + width + 3, 16)
+            heights = np.array([np.interp(steps, *t, np.nan, np.nan) for t in traces])
+            return int(((heights > baseline - 12) & (heights < baseline + 4)).sum())
+
+        anchor, left, baseline = min(places, key=crowd)
+        at = {"x": left + (width if anchor == "end" else 0.0), "y": baseline, "text_anchor": anchor}
+        parts.append(element("text", name, **at, class_="reference-name"))
+    return parts
+
+
+def _trace(series: Series, x: Scale, y: Scale) -> tuple[list[float], list[float]]:
+    """Where a line passes, in pixels."""
+    known = [(a, b) for a, b in zip(series.x, series.y, strict=True) if math.isfinite(b)]
+    return [x(a) for a, _ in known] or [math.nan], [y(b) for _, b in known] or [math.nan]
 
 
 def _series(series: Series, x: Scale, y: Scale) -> Markup:

@@ -26,6 +26,7 @@ from rl_lab.reporting import (
     shift_figures,
     stored,
 )
+from rl_lab.reporting.figures import Missing
 from rl_lab.reporting.stored import Evaluation
 
 _HERE = Path(__file__).resolve().parent
@@ -117,6 +118,7 @@ def _hash(content: str) -> str:
 
 def _content(evaluation: Evaluation) -> dict[str, Any]:
     scores, figures = evaluation.scores, parts.figures(evaluation)
+    replays = playing.of_evaluation(evaluation)
     curves = [figure for name, figure in figures.items() if name.startswith("adaptation_")]
     return {
         "environment": scores.get("environment"),
@@ -136,9 +138,12 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
             key: adaptability.reasons(evaluation, key)
             for key in ("generalisation", "drift", "adaptation")
         },
-        "replays": playing.of_evaluation(evaluation),
+        "replays": replays,
         "replays_reason": evaluation.replays_reason or "no episode was kept as pictures",
-        "replays_missing": playing.missing(evaluation),
+        "replays_missing": [
+            *playing.missing(evaluation),
+            *(Missing(*words) for words in replays["dropped"]),
+        ],
         "recordings": playing.recordings(evaluation),
         "warnings": [*facts.warnings(evaluation), *conformance.warnings(evaluation)],
         "failures": facts.failures(evaluation),

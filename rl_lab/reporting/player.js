@@ -201,8 +201,10 @@
     toggle.addEventListener("click", keys[" "]);
     part("back").addEventListener("click", () => move(-1));
     part("forward").addEventListener("click", () => move(1));
-    root.addEventListener("keydown", (event) => {
-      const own = event.target.closest("select, button");
+    // On a page of its own the player has the keys from the start; in a report only while in focus.
+    const listening = "alone" in root.dataset ? document : root;
+    listening.addEventListener("keydown", (event) => {
+      const own = event.target.closest?.("select, button");
       if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
       if (own && (own.tagName === "SELECT" || event.key === " ")) return;
       event.preventDefault();

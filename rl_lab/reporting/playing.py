@@ -7,40 +7,76 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jinja2.utils import htmlsafe_json_dumps
+
 from rl_lab import paths, seeding
 from rl_lab.reporting import tables, text
 from rl_lab.reporting.figures import Missing, distinct
 from rl_lab.reporting.stored import Data, Evaluation
 from rl_lab.reporting.tables import Column, Table, number, table, words
 
-# Base64 takes 4 bytes for 3; the rest of the page gets what this leaves of 5 MB.
+# Of clips with their pictures, as they stand in the page; the rest of it gets what this leaves of
+# 5 MB.
 _MOST_BYTES = 4_300_000
-NO_SCENES: dict[str, Any] = {"scenes": [], "clips": {}}
+_TOO_MUCH = "this page would become larger than 5 MB"
+NO_SCENES: dict[str, Any] = {"scenes": [], "clips": {}, "dropped": []}
 
 
 def embedded(index: Data, read: Callable[[str], bytes | None]) -> dict[str, Any]:
     """Scenes and clips with their pictures as data URIs; what is too much says so.
 
+    The numbers of all clips come first; then their pictures (or texts), in order, as long as they
+    fit.
+
     Args:
         index: `{scenes, clips}` as in `replays.json`.
         read: From the name of a sheet to its bytes; None where it is gone.
+
+    Returns:
+        `{scenes, clips, dropped}`; `dropped` are what does not fit, in words, and why.
     """
+    stored: Data = index.get("clips") or {}
+    clips: dict[str, Any] = {}
     left = _MOST_BYTES
-    clips = {}
-    for key, stored in (index.get("clips") or {}).items():
-        clip = dict(stored)
-        if clip.get("sheet"):
-            uri = _uri(read(str(clip["sheet"])))
-            fits = uri is not None and len(uri) <= left
-            left -= len(uri or "") if fits else 0
-            reason = "it would make this page larger than 5 MB" if uri else "their file is gone"
-            clip |= {"sheet": uri} if fits else {"sheet": None, "pictures_reason": reason}
-        clips[key] = clip
+    for key, clip in stored.items():
+        bare = {name: value for name, value in clip.items() if name != "texts"}
+        bare |= {"sheet": None} | ({"pictures_reason": _TOO_MUCH} if _shows(clip) else {})
+        if (cost := _bytes(bare)) <= left:
+            clips[key] = bare
+            left -= cost
+    for key in clips:
+        whole = dict(stored[key])
+        if whole.get("sheet"):
+            whole["sheet"] = _uri(read(str(whole["sheet"])))
+            if whole["sheet"] is None:
+                clips[key]["pictures_reason"] = "their file is gone"
+                continue
+        cost = _bytes(whole) - _bytes(clips[key])
+        if cost <= left:
+            clips[key] = whole
+            left -= cost
     scenes = [
         {**scene, "players": [one for one in scene["players"] if one.get("clip") in clips]}
         for scene in index.get("scenes") or []
     ]
-    return {"scenes": [scene for scene in scenes if scene["players"]], "clips": clips}
+    shown = [scene for scene in scenes if scene["players"]]
+    return {"scenes": shown, "clips": clips, "dropped": _dropped(clips, len(stored))}
+
+
+def _shows(clip: Data) -> bool:
+    return bool(clip.get("sheet") or clip.get("texts"))
+
+
+def _bytes(clip: Data) -> int:
+    """Of a clip in the page."""
+    return len(htmlsafe_json_dumps(clip, separators=(",", ":")))
+
+
+def _dropped(clips: Data, count: int) -> list[tuple[str, str]]:
+    blank = sum(clip.get("pictures_reason") == _TOO_MUCH for clip in clips.values())
+    found = [(f"the pictures of {blank} of {count} episodes", blank)]
+    found.append((f"{count - len(clips)} of {count} episodes", count - len(clips)))
+    return [(words, _TOO_MUCH) for words, number in found if number]
 
 
 def _uri(sheet: bytes | None) -> str | None:

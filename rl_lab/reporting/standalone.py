@@ -120,7 +120,8 @@ def _style() -> str:
         f'text {{ font: 12px "Helvetica Neue", Arial, sans-serif; fill: {_MUTED}; }}',
         f".title {{ font-size: 15px; font-weight: bold; fill: {_INK}; }}",
         f".name {{ font-size: 12.5px; font-weight: bold; fill: {_INK}; }}",
-        ".reference-name { font-size: 11px; }",
+        f".reference-name {{ font-size: 11px; paint-order: stroke; stroke: {_GROUND}; "
+        "stroke-width: 4px; stroke-linejoin: round; }",
         f".axis {{ stroke: {_MUTED}; fill: none; }}",
         f".grid {{ stroke: {_RULE}; fill: none; }}",
         f".reference, .front-line {{ stroke: {_MUTED}; stroke-dasharray: 4 3; fill: none; }}",

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-_MOST_TICKS = 6
+_MOST_TICKS, _FEWEST_TICKS = 6, 2
+_CLOSER = 0.75  # ticks may be that much closer than asked for
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
@@ -103,22 +104,34 @@ class Scale:
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten that lie within [low, high]."""
+    """Multiples of 1, 2 or 5 times a power of ten that lie within [low, high].
+
+    About `count` of them, and at least two: one number says where it is, and no scale.
+    """
     rough = (high - low) / max(count, 1)
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999999)
+    steps = [power * m for m in (10, 5, 2, 1, 0.5, 0.2)]
+    at = max(place for place, step in enumerate(steps) if step >= _CLOSER * rough)
+    ticks = _multiples(low, high, steps[at])
+    return ticks if len(ticks) >= _FEWEST_TICKS else _multiples(low, high, steps[at + 1])
+
+
+def _multiples(low: float, high: float, step: float) -> list[float]:
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     decimals = max(0, -math.floor(math.log10(step)))
     return [round(k * step, decimals) + 0.0 for k in range(first, last + 1)]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten within [low, high]; fewer where that would be many."""
+    """1, 2 and 5 times powers of ten within [low, high]; fewer where that would be many.
+
+    Where the range holds hardly any of these, round numbers at equal distances.
+    """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1, 2, 5), (1, 3), (1,)):
         ticks = [m * 10.0**p for p in powers for m in digits if low <= m * 10.0**p <= high]
         if len(ticks) <= _MOST_TICKS:
-            return ticks
+            return ticks if len(ticks) > _FEWEST_TICKS else nice_ticks(low, high, 4)
     return ticks[:: math.ceil(len(ticks) / _MOST_TICKS)]
 
 

@@ -92,6 +92,18 @@ def test_one_line_and_nothing_done(
     assert list(empty_folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", ["report evaluation=e", "replay evaluation=e to=x.webp"])
+def test_an_unfinished_evaluation_is_named_with_its_command(
+    words: str, capsys: pytest.CaptureFixture[str], empty_folder: Path
+) -> None:
+    (empty_folder / "e").mkdir()
+    command = "rl-lab evaluate runs=outputs/train name=e"
+    (empty_folder / "e" / "plan.json").write_text(json.dumps({"command": command}))
+    said = complaint(words, capsys)
+    assert "is unfinished: it has no scores.json yet" in said
+    assert said.endswith(f"The same command goes on where it was: {command}")
+
+
 def sweep_complaint(words: str, capsys: pytest.CaptureFixture[str]) -> str:
     assert cli.main(f"train -m seed=0,1 debug=smoke {words}".split()) == 2
     (line,) = capsys.readouterr().err.splitlines()

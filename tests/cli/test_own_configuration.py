@@ -73,3 +73,11 @@ def test_it_trains_and_is_evaluated_under_its_own_shift(folder: Path) -> None:
     assert scaled == {"0.5", "1.0"}
     scores = json.loads((folder.parent / "outputs/evaluate/e/scores.json").read_text())
     assert scores["contestants"][0]["name"] == "small"
+
+
+def test_what_is_shown_has_the_keys_that_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb, own in (("evaluate", ["shift"]), ("replay", ["shift", "evaluation"])):
+        assert cli.main([verb, *[f"{key}=x" for key in own], "--cfg"]) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert {f"{key}: x" for key in own} <= set(shown)
+        assert not any(line.startswith(("shifts:", "from_")) for line in shown)

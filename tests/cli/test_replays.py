@@ -202,6 +202,70 @@ def test_what_cannot_be_shown_is_refused(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("policy=stands to=x.mov", "to=x.mov"),
+        ("policy=stands to=x.webp size=3", "pixels, from 32"),
+        ("policy=stands to=x.webp fps=0", "pictures per second"),
+        ("policy=stands to=x.txt", "has the render modes human, rgb_array"),
+        ("policy=stands to=-", "has the render modes human, rgb_array"),
+        ("policy=stands to=- size=64", "Text has neither"),
+        ("policy=stands to=x.html clip.size=3", "pixels, from 32"),
+        ("policy=stands to=mine.json", "mine.json is not a replay"),
+        ("evaluation=outputs/evaluate/e contestant=falls to=x.txt", "has the render modes"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_before_an_episode_is_lived(
+    words: str,
+    message: str,
+    lab: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (lab / "mine.json").write_text('{"my": "notes"}')
+    monkeypatch.setattr(replay, "record", lambda *_, **__: pytest.fail("lived an episode"))
+    assert cli.main(["replay", *words.split()]) == 2
+    assert message in capsys.readouterr().err
+    assert (lab / "mine.json").read_text() == '{"my": "notes"}'
+
+
+def test_no_recording_of_another_episode_is_overwritten(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["replay", "policy=falls", "to=kept.json"]) == 0
+    kept = (lab / "kept.json").read_bytes()
+    assert cli.main(["replay", "policy=falls", "to=kept.json"]) == 0  # the same episode
+    assert cli.main(["replay", "policy=falls", "seed=1", "to=kept.json"]) == 2
+    assert "kept.json holds another episode" in capsys.readouterr().err
+    assert (lab / "kept.json").read_bytes() == kept
+
+
+def test_a_picture_whose_recording_would_replace_another_gets_one_beside_it(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["replay", "policy=falls", "to=pair.webp", "size=64"]) == 0
+    kept = (lab / "pair.json").read_bytes()
+    assert cli.main(["replay", "policy=falls", "to=pair.webp", "size=64"]) == 0
+    assert "recording: pair.json\n" in capsys.readouterr().out
+    assert cli.main(["replay", "policy=falls", "seed=1", "to=pair.webp", "size=64"]) == 0
+    assert "recording: pair-2.json\n" in capsys.readouterr().out
+    assert (lab / "pair.json").read_bytes() == kept
+    assert replay.load(lab / "pair-2.json").seed == seeding.evaluation_seeds(1, 1)[0]
+
+
+def test_two_policies_of_one_name_keep_their_pictures_apart(lab: Path) -> None:
+    policies = [("one", STANDS), ("two", FALLS)]
+    for place, weight in policies:
+        saved(linear_policy("CartPole-v1", weight, [0.0, 0.0], agent="same"), lab / place)
+        assert cli.main(["replay", f"policy={place}", "to=apart", "size=64"]) == 0
+    stems = sorted(
+        path.stem.removeprefix("CartPole-v1-same-seed_0-") for path in lab.glob("apart/*")
+    )
+    seed = seeding.evaluation_seeds(0, 1)[0]
+    assert stems == [f"episode_{seed}", f"episode_{seed}", f"episode_{seed}-2", f"episode_{seed}-2"]
+
+
 def test_steps_end_a_replay_and_the_cut_episode_verifies(
     lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

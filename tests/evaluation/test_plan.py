@@ -40,6 +40,13 @@ def test_an_empty_selection_is_refused(tmp_path: Path, place: str) -> None:
         finding.find_policies([tmp_path / place])
 
 
+@pytest.mark.parametrize("places", [["r", "r"], ["r", "."], ["r/policy", "r"]])
+def test_a_policy_that_is_selected_twice_is_refused(tmp_path: Path, places: list[str]) -> None:
+    make_run(tmp_path / "r")
+    with pytest.raises(BadInput, match=r"r/policy selected more than once .*each policy once"):
+        finding.find_policies([tmp_path / place for place in places])
+
+
 def test_a_run_of_a_newer_format_is_named(tmp_path: Path) -> None:
     make_run(tmp_path / "r")
     (tmp_path / "r" / "run.json").write_text('{"format_version": 99, "status": "complete"}')

@@ -54,6 +54,7 @@ from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
 from rl_lab.evaluation import finding, plan, runner, speed
 from rl_lab.evaluation.fingerprint import fingerprint
 from rl_lab.evaluation.working import Engine
+from rl_lab.replay import ClipSettings
 from rl_lab.statistics.intervals import counted
 
 
@@ -62,7 +63,7 @@ def run(options: Options, words: list[str]) -> int:
     typed_words = config.expand(words, multirun=False)[0]
     data = config.compose("evaluate", worlds.typed_words(typed_words), options)
     if options.show_config:
-        print(config.to_yaml(data), end="")
+        print(config.to_yaml(worlds.as_typed(data)), end="")
         return EXIT_DONE
     command = shlex.join(["rl-lab", "evaluate", *words])
     register(typed.value(data["imports"], tuple[str, ...], "imports"))
@@ -150,6 +151,7 @@ def _evaluate(
                 request.settings,
                 on_episodes,
                 given_up,
+                request.command,
             )
         found = adaptability.measure(
             request.adaptability, drifting, request.folder, request.settings
@@ -209,6 +211,7 @@ def _request(
         config_dir=options.config_dir,
         tensorboard=typed.value(data["logger"]["tensorboard"], bool, "logger.tensorboard"),
         clips=worlds.count(settings, "clips", 0),
+        clip=typed.build(ClipSettings, data["clip"], "clip"),
         command=command,
         earlier_failures=(*failures, *damaged),
     )

@@ -15,7 +15,9 @@ or recordings side by side, run= and policy= on the same episode seeds.
 A film shows how a policy learned: one episode seed, played by every snapshot its run has kept.
 
   to=FILE      .webp, .png (animated), .gif, .mp4 (pip install "rl-lab[video]"), .html (a player),
-               .txt (text environments), .json (the recording)
+               .txt (text environments), .json (the recording; one of another episode is
+               never overwritten)
+  to=-         text environments: every step on the terminal
   to=FOLDER    a .webp of a telling name
   shift=NAME   run, policy: in the context of conf/shift/ENVIRONMENT/NAME; .html: beside the
                training context
@@ -41,10 +43,11 @@ from rl_lab.cli.episodes import Named
 from rl_lab.cli.options import Options
 from rl_lab.environments import register
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, BadInput
-from rl_lab.replay import Replay
+from rl_lab.replay import ClipSettings, Replay
 from rl_lab.replay.looking import has_display
 
 _FILM = "film"
+RECORDING = ".json"
 # Keys that only some sources know what to do with.
 _USED_BY = {
     frozenset({"contestant", "pick"}): ("evaluation",),
@@ -76,18 +79,23 @@ def run(options: Options, words: list[str]) -> int:
     _require_of_use(given, data, _FILM if film else source)
     imports = typed.value(data["imports"], tuple[str, ...], "imports")
     register(imports)
-    if data["to"] is not None:
-        target = Path(str(data["to"]))
-        paths.require_writable(target.parent if target.suffix else target)
+    to = None if data["to"] is None else Path(str(data["to"]))
+    if to is not None and to != sources.TERMINAL:
+        paths.require_writable(to.parent if to.suffix else to)
+    drawing = _drawing(data)
+    _require_drawing(to, drawing, film)
     if film:
-        return _film(data, imports)
-    if data["to"] is not None and Path(str(data["to"])).suffix == players.SUFFIX:
-        return _player(data, options, imports)
+        return _film(data, to, drawing, imports)
+    if to is not None and to.suffix == players.SUFFIX:
+        return _player(data, to, drawing, options, imports)
     _require_one_file(source, data)
     faithful = True
     for named in sources.episodes(data, options, imports):
         print(sources.line(named.episode))
-        faithful &= _show(named.episode, data, imports, recorded=source == "file")
+        if data["verify"]:
+            faithful &= _verified(named.episode, imports)
+        else:
+            faithful &= _show(named.episode, to, data, imports, recorded=source == "file")
     return EXIT_DONE if faithful else EXIT_FAILED
 
 
@@ -107,6 +115,8 @@ def _require_of_use(given: set[str], data: Mapping[str, Any], source: str) -> No
             "to=FILE with it",
             "A window shows the environment as it draws itself, at its own speed.",
         )
+    if str(data["to"]) == str(sources.TERMINAL) and given & {"fps", "size"}:
+        raise BadInput("fps= or size= with to=-", "to=FILE with it", "Text has neither.")
     if typed.value(data["verify"], bool, "verify") and given & _OF_DRAWING:
         raise BadInput(
             f"verify=true with {', '.join(f'{key}=' for key in sorted(given & _OF_DRAWING))}",
@@ -132,8 +142,38 @@ def _drawing(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: typed.value(data[key], kind, key) for key, kind in kinds.items()}
 
 
-def _player(data: Mapping[str, Any], options: Options, imports: tuple[str, ...]) -> int:
+def _require_drawing(to: Path | None, drawing: Mapping[str, Any], film: bool) -> None:
+    """Refuse, before an episode is lived, what could not be drawn whatever the environment."""
+    replay.require_sizes(drawing["fps"], drawing["size"])
+    if to is None or to == sources.TERMINAL:
+        return
+    if to.suffix == players.SUFFIX and not drawing["overlay"]:
+        raise BadInput(
+            f"overlay=false with {to.name}",
+            "overlay=true, or a file of pictures",
+            "A player shows step, reward and return beside its pictures, never on them.",
+        )
+    if to.suffix == RECORDING and to.exists() and not film:
+        replay.load(to)  # what is no recording is never replaced by one
+    if to.suffix not in (players.SUFFIX, RECORDING):
+        replay.target(to, "")
+
+
+def _clip_settings(data: Mapping[str, Any], size: int | None) -> ClipSettings:
+    own = data["clip"] if size is None else {**data["clip"], "size": size}
+    return typed.build(ClipSettings, own, "clip")
+
+
+def _player(
+    data: Mapping[str, Any],
+    to: Path,
+    drawing: Mapping[str, Any],
+    options: Options,
+    imports: tuple[str, ...],
+) -> int:
     """One page that plays all episodes, those of one seed side by side."""
+    settings = _clip_settings(data, drawing["size"])
+    replay.require_sizes(drawing["fps"], settings.size)
     found = list(sources.episodes(data, options, imports, beside=True))
     scenes: dict[str, list[Named]] = {}
     for named in found:
@@ -142,48 +182,85 @@ def _player(data: Mapping[str, Any], options: Options, imports: tuple[str, ...])
     names = list(dict.fromkeys(named.episode.agent for named in found))
     environments = list(dict.fromkeys(str(n.episode.environment["id"]) for n in found))
     title = f"{' and '.join(environments)}: {', '.join(names)}"
-    same = players.write(scenes, title, Path(str(data["to"])), _drawing(data), imports)
+    same = players.write(scenes, title, to, settings, drawing["fps"], imports)
     return EXIT_DONE if same else EXIT_FAILED
 
 
-def _film(data: Mapping[str, Any], imports: tuple[str, ...]) -> int:
-    run, takes = sources.takes(data, imports)
-    to = Path(str(data["to"])) if data["to"] is not None else Path(str(data["output"])) / "replay"
+def _film(
+    data: Mapping[str, Any], to: Path | None, drawing: Mapping[str, Any], imports: tuple[str, ...]
+) -> int:
+    _, card = sources.filmed(data)
+    run = f"{card['environment']}-{card['agent']}-seed_{card['seed']}"
+    path = to or Path(str(data["output"])) / "replay"
+    path = (
+        path
+        if path.suffix or path == sources.TERMINAL
+        else path / f"{paths.file_name(run)}-film.webp"
+    )
+    takes = sources.takes(data, path, imports)
     for take in takes:
         print(take.title)
-    if to.suffix == players.SUFFIX:
+    if path.suffix == players.SUFFIX:
         scenes = {"How it learned": [Named(take.title, take.replay) for take in takes]}
-        same = players.write(scenes, f"{run}: how it learned", to, _drawing(data), imports)
+        settings = _clip_settings(data, drawing["size"])
+        title = f"{run}: how it learned"
+        same = players.write(scenes, title, path, settings, drawing["fps"], imports)
         return EXIT_DONE if same else EXIT_FAILED
-    path = to if to.suffix else to / f"{paths.file_name(run)}-film.webp"
-    shown = replay.film(takes, path, **_drawing(data), imports=imports)
+    shown = replay.film(takes, path, **drawing, imports=imports)
     print(f"film: {path} ({len(shown)} takes, {sum(one.frames for one in shown)} frames)")
     return EXIT_DONE if all(one.verdict.identical for one in shown) else EXIT_FAILED
 
 
+def _verified(episode: Replay, imports: tuple[str, ...]) -> bool:
+    verdict = replay.verify(episode, imports)
+    print(verdict)
+    return verdict.identical
+
+
 def _show(
-    episode: Replay, data: Mapping[str, Any], imports: tuple[str, ...], recorded: bool
+    episode: Replay,
+    to: Path | None,
+    data: Mapping[str, Any],
+    imports: tuple[str, ...],
+    recorded: bool,
 ) -> bool:
-    """Verify, watch or draw one episode; whether it was the recorded one to the bit."""
-    if typed.value(data["verify"], bool, "verify"):
-        verdict = replay.verify(episode, imports)
-        print(verdict)
-        return verdict.identical
-    target = data["to"]
-    if target is None and has_display():
+    """Watch, draw or keep one episode; whether it was the recorded one to the bit."""
+    drawing = _drawing(data)
+    if to is None and has_display():
         verdict = replay.watch(episode, imports)
         print(f"window closed: {verdict}")
         return verdict.identical
-    path = Path(str(target)) if target is not None else Path(str(data["output"])) / "replay"
-    if path.suffix == ".json":
-        replay.save(episode, path)
-        print(f"recording: {path}")
-        return True
-    drawn = replay.render(episode, path, **_drawing(data), imports=imports)
+    if to == sources.TERMINAL:
+        verdict = replay.spell(episode, print, drawing["overlay"], imports)
+        if recorded or not verdict.identical:
+            print(verdict)
+        return verdict.identical
+    path = to or Path(str(data["output"])) / "replay"
+    if path.suffix == RECORDING:
+        return _keep(episode, path)
+    # A name of our choice is one under which no other episode is kept yet.
+    own = path.is_dir() or not path.suffix
+    path = replay.target(path, replay.file_stem(episode))
+    kept = replay.free(path.with_suffix(RECORDING), episode)
+    path = kept.with_suffix(path.suffix) if own else path
+    drawn = replay.render(episode, path, **drawing, imports=imports)
     print(f"pictures: {drawn.path} ({drawn.frames} frames)")
     if not recorded:
-        replay.save(episode, drawn.path.with_suffix(".json"))
-        print(f"recording: {drawn.path.with_suffix('.json')}")
+        replay.save(episode, kept)
+        print(f"recording: {kept}")
     if recorded or not drawn.verdict.identical:
         print(drawn.verdict)
     return drawn.verdict.identical
+
+
+def _keep(episode: Replay, path: Path) -> bool:
+    """Write the recording, unless the file holds another one."""
+    if path.exists() and not replay.holds(path, episode):
+        raise BadInput(
+            f"{path} holds another episode",
+            "a file of its own for each recording",
+            "Choose another to=, or delete that file.",
+        )
+    replay.save(episode, path)
+    print(f"recording: {path}")
+    return True

@@ -31,12 +31,6 @@ def run(options: Options, words: list[str]) -> int:
     if given["evaluation"] is None:
         raise BadInput("no evaluation=", "evaluation=FOLDER", "`rl-lab list` shows them.")
     folder = paths.one(given["evaluation"])
-    if not (folder / paths.SCORES).is_file():
-        raise BadInput(
-            f"{folder} holds no evaluation",
-            f"a folder with {paths.SCORES}",
-            "`rl-lab list` shows the evaluations at hand.",
-        )
     from rl_lab import reporting
 
     kind = str(given["format"])

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 import rl_lab.reporting
-from rl_lab.reporting import curve_figures, curves, lines, scatter, strips, text
+from rl_lab.reporting import arranging, curve_figures, curves, figures, lines, scatter, strips, text
 from rl_lab.reporting.curves import Band, Curve
 from rl_lab.reporting.scatter import Point
 from rl_lab.reporting.svg import Scale, domain, element, log_ticks, nice_ticks, stretches, tick_text
@@ -178,6 +179,18 @@ def test_a_run_without_a_curve_has_a_reason(tmp_path: Path, content: str | None)
 def test_far_references_do_not_press_the_data_together() -> None:
     near, far = strips.Reference(475.0, "solved"), strips.Reference(-5000.0, "random")
     assert strips.visible([near, far], [400.0, 450.0]) == ([near], [far])
+
+
+def test_two_single_charts_stand_side_by_side() -> None:
+    panel, key = figures.Panel("", Markup("<svg/>")), figures.Key("s0", "a")
+    single = figures.Figure("h", "how", "aside", [panel], keys=[key])
+    many = dataclasses.replace(single, kind="multiples")
+    crowded = dataclasses.replace(single, keys=[key] * 7)
+    empty = dataclasses.replace(single, panels=())
+    rows = arranging.side_by_side([single, single, single, many, single, empty, crowded])
+    kinds = [[one.kind for one in row] for row in rows]
+    alone = [["aside"], ["multiples"], ["aside"], ["aside"], ["aside"]]
+    assert kinds == [["single", "single"], *alone]
 
 
 def test_dots_at_one_place_stay_apart() -> None:

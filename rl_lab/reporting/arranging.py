@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from rl_lab.reporting import lines
-from rl_lab.reporting.figures import Figure, Key, Panel, short
+from rl_lab.reporting.figures import MOST_TOGETHER, Figure, Key, Panel, short
 from rl_lab.reporting.lines import Axes, Series
 
 _TOGETHER_SIZE = (420, 270)
@@ -86,3 +86,20 @@ def _thinned(series: Series) -> Series:
         high=some(series.high),
         dots=series.dots and len(kept) <= _MOST_SMALL_DOTS,
     )
+
+
+def side_by_side(figures: Sequence[Figure]) -> list[list[Figure]]:
+    """Rows of the page: two charts beside each other where both are single ones, else one.
+
+    A chart alone has its legend at its side; one of two has it above.
+    """
+    rows: list[list[Figure]] = []
+    for figure in figures:
+        narrow = figure.kind == "aside" and len(figure.keys) <= MOST_TOGETHER and figure.panels
+        before = rows[-1][0] if rows and len(rows[-1]) == 1 else None
+        if narrow and before is not None and before.kind == "aside" and before.panels:
+            both = (before, figure)
+            rows[-1] = [dataclasses.replace(one, kind="single") for one in both]
+        else:
+            rows.append([figure])
+    return rows

@@ -16,6 +16,7 @@ from rl_lab import files, paths
 from rl_lab.reporting import (
     adaptability,
     adaptation,
+    arranging,
     conformance,
     costs,
     downloads,
@@ -127,6 +128,12 @@ def _content(evaluation: Evaluation) -> dict[str, Any]:
         "labels": facts.labels(evaluation),
         "contestants": len(evaluation.contestants),
         "figures": figures,
+        "rows": {
+            "robustness": arranging.side_by_side(
+                [one for name, one in figures.items() if name.startswith("robustness")]
+            ),
+            "speed": arranging.side_by_side([figures["batches"], figures["trade_off"]]),
+        },
         # In the shifted world, and at home.
         "adapted_pairs": list(zip(curves[::2], curves[1::2], strict=True)),
         "grids": list(shift_figures.grids(evaluation).values()),

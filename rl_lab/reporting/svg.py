@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-_MOST_TICKS, _FEWEST_TICKS = 6, 2
+_MOST_TICKS, _FEWEST_TICKS = 6, 3
 _CLOSER = 0.75  # ticks may be that much closer than asked for
 
 
@@ -106,7 +106,7 @@ class Scale:
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten that lie within [low, high].
 
-    About `count` of them, and at least two: one number says where it is, and no scale.
+    About `count` of them, never one alone: a number says where it is, and two say how far.
     """
     rough = (high - low) / max(count, 1)
     power = 10.0 ** math.floor(math.log10(rough))
@@ -131,7 +131,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     for digits in ((1, 2, 5), (1, 3), (1,)):
         ticks = [m * 10.0**p for p in powers for m in digits if low <= m * 10.0**p <= high]
         if len(ticks) <= _MOST_TICKS:
-            return ticks if len(ticks) > _FEWEST_TICKS else nice_ticks(low, high, 4)
+            return ticks if len(ticks) >= _FEWEST_TICKS else nice_ticks(low, high, 4)
     return ticks[:: math.ceil(len(ticks) / _MOST_TICKS)]
 
 

@@ -62,7 +62,7 @@ def _table_in_markdown(table: Table) -> str:
     rows = [[_in_markdown(_words(cell)) for cell in row] for row in table.rows]
     lines = ["| " + " | ".join(cells) + " |" for cells in (heads, rule, *rows)]
     notes = [f"[{place}] {_in_markdown(note)}  " for place, note in enumerate(table.notes, 1)]
-    return "\n".join([f"**{_in_markdown(table.caption)}**", "", *lines, "", *notes])
+    return "\n".join([f"**{_in_markdown(table.caption)}**", "", *lines, "", *notes, ""])
 
 
 def _in_markdown(text: str) -> str:
@@ -74,7 +74,8 @@ def _words(cell: Cell) -> str:
     if cell.absent:
         return f"{cell.absent} [{cell.note}]"
     # The second line of a name says which algorithm it is; that of a number is its interval.
-    below = f" {cell.below}" if cell.below else ""
+    noted = f" [{cell.note}]" if cell.note else ""
+    below = f" {cell.below}{noted}" if cell.below else ""
     return f"{cell.text}{below}"
 
 

@@ -12,7 +12,7 @@ from rl_lab.reporting.lines import Axes, Series
 
 _TOGETHER_SIZE = (420, 270)
 _MULTIPLE_SIZE = (320, 200)
-_MOST_SMALL, _MOST_SMALL_DOTS = 19, 6
+_MOST_SMALL, _MOST_SMALL_DOTS = 16, 6
 
 
 @dataclasses.dataclass(frozen=True)

@@ -145,9 +145,10 @@ def draw(
     else:
         ground = [*_horizontal_axis(axes, x, bottom), *_vertical_axis(axes, y, x.end)]
         ground += [_series(ghost, x, y)] if ghost else []
+        ground += _reference_names(axes, [*series, ghost], x, y) if ghost else []
         parts = [group(ground, id=behind or None)]
     parts += [_series(one, x, y) for one in series]
-    parts += _reference_names(axes, [*series, *([ghost] if ghost else [])], x, y)
+    parts += [] if ghost else _reference_names(axes, series, x, y)
     return picture(title, text, *parts, key=key, class_="plot", viewBox=f"0 0 {width} {height}")
 
 

@@ -15,6 +15,10 @@ EVALUATION = (
     "evaluate runs=outputs/train imports=[held_world] name=shared evaluation=quick shift=none "
     "evaluation.episodes=4 evaluation.speed.calls=0 evaluation.clips=0 shards=2 launcher=slurm"
 )
+ADAPTATION = (
+    "adapt runs=outputs/train/*/*/seed_[01] shift=any/action_delay steps=100 snapshots=2 "
+    "scratch=false launcher=slurm"
+)
 pytestmark = [pytest.mark.scale, pytest.mark.slow]
 
 
@@ -64,6 +68,9 @@ def test_a_cancelled_job_is_picked_up_by_the_same_command(slurm: None, tmp_path:
     assert "2 shards, 0 complete already" in out
     rows = (tmp_path / "outputs/evaluate/shared/episodes.csv").read_text().splitlines()
     assert len(rows) == 1 + 8 * 4
+    out, _ = ended(start(ADAPTATION, tmp_path), 0)
+    assert "2 of 2 jobs done" in out
+    assert len(list(tmp_path.glob("outputs/adapt/*/*/*/seed_[01]/adaptation.json"))) == 2
 
 
 def test_a_preempted_job_is_queued_again_and_goes_on(slurm: None, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from rl_lab.tracking import EventWriter, Layout, tags
 
 Data = Mapping[str, Any]
 _SHIFT_UNITS = 1000  # the step axis of a shift is its magnitude in thousandths
+_CONTEXTS = ("nominal", "near", "far")  # steps 0, 1 and 2 of a generalisation's scores
 LAYOUT: Layout = {
     "1 How much reward?": {
         "evaluation: mean return": ("lines", [tags.pattern(tags.EVALUATION, "estimate")]),
@@ -31,6 +32,10 @@ LAYOUT: Layout = {
         "score along a shift (step 1000 is its far end)": (
             "lines",
             [tags.pattern(tags.ROBUSTNESS, "[^/]+")],
+        ),
+        "score in the training context (0), near it (1), far from it (2)": (
+            "lines",
+            [tags.pattern(tags.GENERALISATION, "score")],
         ),
         "adaptation: score in the shifted world": (
             "lines",
@@ -66,6 +71,7 @@ def write(folder: Path, scores: Data, speed: Data | None) -> None:
             _rewards(events, contestant)
             _times(events, contestant["name"], times.get(contestant["name"]) or {})
             _robustness(events, contestant)
+            _generalisation(events, contestant)
             _drift(events, contestant)
             _adaptation(events, contestant)
         _pictures(events, folder)
@@ -73,17 +79,17 @@ def write(folder: Path, scores: Data, speed: Data | None) -> None:
 
 
 def _layout(scores: Data) -> Layout:
-    """The charts that have something to show: those of adaptations where there are any."""
-    if any(contestant.get("adaptation") for contestant in scores["contestants"]):
-        return LAYOUT
+    """The charts that have something to show: not those of blocks that no contestant has."""
+    blocks = (tags.ADAPTATION, tags.GENERALISATION)
+    absent = [b for b in blocks if not any(c.get(b) for c in scores["contestants"])]
     return {
-        question: {title: chart for title, chart in charts.items() if not _adapts(chart[1])}
+        question: {t: chart for t, chart in charts.items() if not _is_of(absent, chart[1])}
         for question, charts in LAYOUT.items()
     }
 
 
-def _adapts(patterns: Sequence[str]) -> bool:
-    return all(pattern.startswith(f"{tags.ADAPTATION}/") for pattern in patterns)
+def _is_of(blocks: Sequence[str], patterns: Sequence[str]) -> bool:
+    return all(any(pattern.startswith(f"{b}/") for b in blocks) for pattern in patterns)
 
 
 def _rewards(events: EventWriter, contestant: Data) -> None:
@@ -108,6 +114,19 @@ def _robustness(events: EventWriter, contestant: Data) -> None:
         tag = tags.robustness_tag(contestant["name"], curve["shift"])
         for level in curve["levels"]:
             events.scalars(round(level["delta"] * _SHIFT_UNITS), _known({tag: level["score"]}))
+
+
+def _generalisation(events: EventWriter, contestant: Data) -> None:
+    block = contestant.get("generalisation") or {}
+    for step, contexts in enumerate(_CONTEXTS):
+        score = ((block.get("scores") or {}).get(contexts) or {}).get("estimate")
+        tag = tags.generalisation_tag(contestant["name"], "score")
+        events.scalars(step, _known({tag: score}))
+    gaps = {key: (block.get(key) or {}).get("estimate") for key in ("gap_near", "gap_far")}
+    values = {
+        tags.generalisation_tag(contestant["name"], key): gap for key, gap in _known(gaps).items()
+    }
+    events.scalars(0, values)
 
 
 def _drift(events: EventWriter, contestant: Data) -> None:

@@ -16,6 +16,7 @@ VERDICT = "verdict"
 # First parts of an evaluation's tags; a contestant's name follows.
 EVALUATION, SPEED = "evaluation", "speed"
 ROBUSTNESS, ADAPTATION, DRIFT = "robustness", "adaptation", "drift"
+GENERALISATION = "generalisation"
 ADAPTATION_CURVES = ("shifted", "original", "scratch")
 
 
@@ -27,6 +28,11 @@ def evaluation_tag(contestant: str, part: str) -> str:
 def robustness_tag(contestant: str, shift: str) -> str:
     """The tag of a contestant's score along a shift; steps are thousandths of its magnitude."""
     return f"{ROBUSTNESS}/{contestant}/{shift}"
+
+
+def generalisation_tag(contestant: str, part: str) -> str:
+    """The tag of a score or a gap of a contestant between sets of contexts."""
+    return f"{GENERALISATION}/{contestant}/{part}"
 
 
 def drift_tag(contestant: str, shift: str, part: str) -> str:

@@ -69,7 +69,7 @@ class Optimizer:
         (group,) = source.param_groups
         self._group = group
         self._parameters: list[torch.Tensor] = group["params"]
-        names = _MOMENTS[type(source)]
+        self._flat, self._names = flat, _MOMENTS[type(source)]
         self.moments = np.zeros((2, len(flat.values)), np.float32)
         # One element each: a state that is saved, loaded and stepped elsewhere must not share it.
         self._steps = np.zeros(len(self._parameters), np.float32)
@@ -78,7 +78,7 @@ class Optimizer:
             at = flat.offsets[id(parameter)]
             self._steps[i] = float(state.get("step", 0.0))
             state["step"] = torch.from_numpy(self._steps[i : i + 1]).view(())
-            for name, moments in zip(names, self.moments, strict=False):
+            for name, moments in zip(self._names, self.moments, strict=False):
                 old = state.get(name, torch.zeros_like(parameter))
                 state[name] = _moved(old, moments, at)
 
@@ -108,11 +108,17 @@ class Optimizer:
 
     def bound(self) -> bool:
         """Whether torch still looks at these arrays; loading a state makes it look elsewhere."""
-        states = [self.source.state.get(parameter, {}) for parameter in self._parameters]
-        return all(
-            "step" in state and _same(state["step"], self._steps[i : i + 1])
-            for i, state in enumerate(states)
-        )
+        return all(self._is_bound(i, p) for i, p in enumerate(self._parameters))
+
+    def _is_bound(self, i: int, parameter: torch.Tensor) -> bool:
+        state = self.source.state.get(parameter, {})
+        at = self._flat.offsets[id(parameter)]
+        pairs = [(parameter, self._flat.values[at:]), (state.get("step"), self._steps[i:])]
+        pairs += [
+            (state.get(name), moments[at:])
+            for name, moments in zip(self._names, self.moments, strict=False)
+        ]
+        return all(tensor is not None and _same(tensor, array) for tensor, array in pairs)
 
 
 def _same(tensor: torch.Tensor, array: np.ndarray) -> bool:

@@ -17,6 +17,8 @@ from rl_lab_agents import binding
 _VECTORS = 32
 # fewer than this (two of the narrowest vectors) are all taken one by one, at the end.
 _NO_VECTORS = 16
+# Settings with which torch computes a step by other operations.
+_OTHER_KERNELS = ("fused", "capturable", "differentiable", "decoupled_weight_decay")
 # Longer tensors are shared out between threads, and each share has its own last few.
 _ONE_SHARE = 32_768
 
@@ -26,6 +28,11 @@ def fault(optimizer: torch.optim.Optimizer, parameters: Iterable[torch.Tensor]) 
     sizes = [parameter.numel() for parameter in parameters]
     if text := binding.optimizer_fault(optimizer, adam_only=True):
         return text
+    (group,) = optimizer.param_groups
+    if other := [key for key in _OTHER_KERNELS if group.get(key)]:
+        return f"the optimiser has {', '.join(other)}"
+    if isinstance(group["lr"], torch.Tensor):
+        return "the learning rate is a tensor"
     if sum(size for size in sizes if size % _VECTORS) >= _NO_VECTORS:
         return "its parameters have odd sizes"
     if torch.get_num_threads() > 1 and sum(sizes) > _ONE_SHARE:
@@ -52,8 +59,12 @@ class FlatAdam:
         self._first, self._second = torch.from_numpy(self._optimizer.moments)
 
     def bound(self) -> bool:
-        """Whether the optimiser still looks at these arrays; loading its state undoes it."""
+        """Whether policy and optimiser still look at these arrays; loading a state undoes it."""
         return self._optimizer.bound()
+
+    def has_gradients(self) -> bool:
+        """Whether every parameter has one; torch leaves those without as they are."""
+        return all(parameter.grad is not None for parameter in self._parameters)
 
     def step(self, max_norm: float) -> None:
         """Scale the gradients down to a norm, and take one step.

@@ -84,7 +84,7 @@ def _step(model: Any, loss: torch.Tensor) -> None:
     optimizer = model.policy.optimizer
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    if model._flat is not None:
+    if model._flat is not None and model._flat.has_gradients():
         model._flat.step(model.max_grad_norm)
         return
     torch.nn.utils.clip_grad_norm_(model.policy.parameters(), model.max_grad_norm, foreach=True)

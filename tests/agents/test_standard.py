@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import Any
 
@@ -9,7 +10,8 @@ import gymnasium
 import numpy as np
 import pytest
 import stable_baselines3
-from rl_lab_agents import standard
+import torch
+from rl_lab_agents import flat_adam, standard
 from rl_lab_agents.lean_vec_env import LeanVecEnv
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -61,3 +63,48 @@ def test_weights_are_equal_to_the_last_bit(case: Any, normalize: bool) -> None:
         if key.startswith("train/"):
             np.testing.assert_allclose(mine[key], other[key], rtol=1e-6, err_msg=key)
     assert [e["r"] for e in ours.ep_info_buffer] == [e["r"] for e in theirs.ep_info_buffer]
+
+
+def policy() -> Any:
+    env = environments(LeanVecEnv, "CartPole-v1", False)
+    return stable_baselines3.PPO("MlpPolicy", env, seed=0, device="cpu", **WIDE).policy
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, ""),
+        ({"fused": True}, "fused"),
+        ({"differentiable": True}, "differentiable"),
+        ({"amsgrad": True}, "amsgrad"),
+        ({"lr": torch.tensor(1e-3)}, "the learning rate is a tensor"),
+    ],
+)
+def test_only_what_torch_computes_by_the_same_operations_is_stepped_flat(
+    change: dict[str, Any], reason: str
+) -> None:
+    one = policy()
+    one.optimizer.param_groups[0].update(change)
+    found = flat_adam.fault(one.optimizer, one.parameters())
+    assert reason in found
+    assert bool(reason) == bool(found)
+
+
+def test_odd_sizes_are_left_to_torch() -> None:
+    odd = torch.nn.Parameter(torch.zeros(17))
+    assert "odd sizes" in flat_adam.fault(torch.optim.Adam([odd]), [odd])
+
+
+def test_whoever_replaces_tensors_unbinds_the_flat_ones() -> None:
+    one = policy()
+    flat = flat_adam.FlatAdam(one.optimizer, one.parameters())
+    assert flat.bound()
+    first = next(one.parameters())
+    first.data = first.data.clone()
+    assert not flat.bound()
+    again = flat_adam.FlatAdam(one.optimizer, one.parameters())
+    assert again.bound()
+    one.optimizer.load_state_dict(copy.deepcopy(one.optimizer.state_dict()))
+    assert not again.bound()
+    first.grad = torch.zeros_like(first)
+    assert not again.has_gradients()

@@ -131,6 +131,15 @@ def test_what_others_take_of_the_machine_is_not_the_service() -> None:
     assert server.service_s(Service(clock), 50, clock) == pytest.approx(0.5e-3)
 
 
+def test_a_processor_clock_too_coarse_to_move_gives_way_to_the_wall() -> None:
+    class Coarse(SimulatedClock):
+        def busy(self) -> int:
+            return 7
+
+    clock = Coarse()
+    assert server.service_s(Service(clock), 50, clock) == pytest.approx(1e-3)
+
+
 def test_one_disturbed_block_moves_no_capacity() -> None:
     clock = SimulatedClock()
     # The same service twice; the machine stalls in one block of one of them.

@@ -134,11 +134,11 @@ class Stepper:
             EnvironmentFault: An environment raised, or gave an observation of another shape.
         """
         ended = []
-        at_work, since_s, copy, shape = CheckedEnv.at_work, time.monotonic(), np.array, self._shape
+        at_work, clock, copy, shape = CheckedEnv.at_work, time.monotonic, np.array, self._shape
         i = 0
         try:
             for i, (step, most_steps, checked, keep) in enumerate(self._loop):
-                at_work[0] = checked, since_s
+                at_work[0] = checked, clock()
                 action = actions[i]
                 observation, reward, terminated, truncated, info = step(action)
                 observation = copy(observation)
@@ -147,13 +147,12 @@ class Stepper:
                     raise self._fault(i, observation_fault(self._space(i), observation), 1)
                 rewards[i] = reward
                 episode = self._rewards[i]
-                episode.append(reward)
+                episode.append(float(reward))
                 if terminated or truncated or len(episode) >= most_steps:
                     self.require_finite(i, observation, reward)
                     ended.append(Ended(i, observation, not terminated, self._close(i, info)))
                     observation, _ = self._monitors[i].reset()
                     self._rewards[i] = self._monitors[i].rewards
-                    since_s = time.monotonic()
                 observations[i] = observation
         except EnvironmentFault:
             raise

@@ -85,6 +85,25 @@ class Faulty(Countdown):
         return observation, reward, terminated, truncated, info
 
 
+class Grudge(Countdown):
+    """Breaks at step 2 if the action is 0, and pays 100 more in every episode after that."""
+
+    def __init__(self, closes: bool = True, render_mode: str | None = None) -> None:
+        super().__init__(render_mode=render_mode)
+        self.closes = closes
+
+    def step(self, action: Any) -> Any:
+        transition = super().step(action)
+        if self._step == 2 and action == 0:
+            self.bonus = 100.0
+            raise RuntimeError("the motor is on fire")
+        return transition
+
+    def close(self) -> None:
+        if not self.closes:
+            raise RuntimeError("the door is stuck")
+
+
 class Endless(Countdown):
     """Never ends by itself, and has no registered limit."""
 
@@ -136,10 +155,9 @@ class Goal(gymnasium.Env):
         return {"observation": place, "achieved_goal": place.copy(), "desired_goal": goal}
 
 
-_KINDS = {"Countdown": Countdown, "Faulty": Faulty, "Endless": Endless, "Masked": Masked}
-for _name, _kind in _KINDS.items():
-    if f"Fake{_name}-v0" not in gymnasium.registry:
-        gymnasium.register(f"Fake{_name}-v0", entry_point=_kind)
+for _kind in (Countdown, Faulty, Grudge, Endless, Masked):
+    if f"Fake{_kind.__name__}-v0" not in gymnasium.registry:
+        gymnasium.register(f"Fake{_kind.__name__}-v0", entry_point=_kind)
 
 
 def native(num_envs: int, mode: str, max_episode_steps: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -99,18 +100,29 @@ class _Runner:
 
         for seed in task.evaluation_seeds:
             place[0], place[1] = seed, 0
-            env = self._environment(task, policy)
-            limit = episodes.step_limit(env, self._engine.step_limit)
-            yield self._engine.live(task, policy, env, seed, limit, note)
+            try:
+                env = self._environment(task, policy)
+                limit = episodes.step_limit(env, self._engine.step_limit)
+                record = self._engine.live(task, policy, env, seed, limit, note)
+            except Exception:
+                # Reuse is proven after whole episodes only, not after one that broke.
+                self._drop()
+                raise
+            yield record
 
     def _environment(self, task: Task, policy: FrozenPolicy) -> Any:
         """A fresh environment, or the used one of the same context where that is as good."""
         key = (EnvironmentRecipe.from_data(policy.card.environment), task.context)
         if self._engine.reuse and self._env[0] == key:
             return self._env[1]
-        if self._env[1] is not None:
-            self._env[1].close()
-        self._env = (None, None)
+        self._drop()
         env = episodes.make_for(policy, imports=self._engine.imports, context=task.context)
         self._env = (key, env)
         return env
+
+    def _drop(self) -> None:
+        """Close the environment; one that cannot be closed is not the next policy's affair."""
+        (_, env), self._env = self._env, (None, None)
+        if env is not None:
+            with contextlib.suppress(Exception):
+                env.close()

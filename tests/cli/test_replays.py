@@ -241,17 +241,24 @@ def test_no_recording_of_another_episode_is_overwritten(
     assert (lab / "kept.json").read_bytes() == kept
 
 
-def test_a_picture_whose_recording_would_replace_another_gets_one_beside_it(
+def test_no_picture_is_put_beside_the_recording_of_another_episode(
     lab: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pair = [lab / "pair.webp", lab / "pair.json"]
     assert cli.main(["replay", "policy=falls", "to=pair.webp", "size=64"]) == 0
-    kept = (lab / "pair.json").read_bytes()
+    kept = [path.read_bytes() for path in pair]
+    assert cli.main(["replay", "policy=falls", "seed=1", "to=stranger.json"]) == 0
+    capsys.readouterr()
+    for source in ("policy=falls seed=1", "file=stranger.json"):
+        assert cli.main(["replay", *source.split(), "to=pair.webp", "size=64"]) == 2
+        assert "pair.json holds another episode" in capsys.readouterr().err
+    assert [path.read_bytes() for path in pair] == kept
+    assert not (lab / "pair-2.json").exists()
+    for source in ("policy=falls", "file=pair.json"):  # the same episode is drawn anew
+        assert cli.main(["replay", source, "to=pair.webp", "size=32"]) == 0
+        assert pair[0].read_bytes() != kept[0]
     assert cli.main(["replay", "policy=falls", "to=pair.webp", "size=64"]) == 0
-    assert "recording: pair.json\n" in capsys.readouterr().out
-    assert cli.main(["replay", "policy=falls", "seed=1", "to=pair.webp", "size=64"]) == 0
-    assert "recording: pair-2.json\n" in capsys.readouterr().out
-    assert (lab / "pair.json").read_bytes() == kept
-    assert replay.load(lab / "pair-2.json").seed == seeding.evaluation_seeds(1, 1)[0]
+    assert [path.read_bytes() for path in pair] == kept
 
 
 def test_two_policies_of_one_name_keep_their_pictures_apart(lab: Path) -> None:

@@ -16,7 +16,7 @@ A film shows how a policy learned: one episode seed, played by every snapshot it
 
   to=FILE      .webp, .png (animated), .gif, .mp4 (pip install "rl-lab[video]"), .html (a player),
                .txt (text environments), .json (the recording; one of another episode is
-               never overwritten)
+               never overwritten, nor are its pictures)
   to=-         text environments: every step on the terminal
   to=FOLDER    a .webp of a telling name
   shift=NAME   run, policy: in the context of conf/shift/ENVIRONMENT/NAME; .html: beside the
@@ -238,11 +238,14 @@ def _show(
     path = to or Path(str(data["output"])) / "replay"
     if path.suffix == RECORDING:
         return _keep(episode, path)
-    # A name of our choice is one under which no other episode is kept yet.
     own = path.is_dir() or not path.suffix
     path = replay.target(path, replay.file_stem(episode))
-    kept = replay.free(path.with_suffix(RECORDING), episode)
-    path = kept.with_suffix(path.suffix) if own else path
+    kept = path.with_suffix(RECORDING)
+    if own:  # a name of our choice is one under which no other episode is kept yet
+        kept = replay.free(kept, episode)
+        path = kept.with_suffix(path.suffix)
+    else:
+        _require_own(kept, episode)
     drawn = replay.render(episode, path, **drawing, imports=imports)
     print(f"pictures: {drawn.path} ({drawn.frames} frames)")
     if not recorded:
@@ -255,12 +258,17 @@ def _show(
 
 def _keep(episode: Replay, path: Path) -> bool:
     """Write the recording, unless the file holds another one."""
-    if path.exists() and not replay.holds(path, episode):
-        raise BadInput(
-            f"{path} holds another episode",
-            "a file of its own for each recording",
-            "Choose another to=, or delete that file.",
-        )
+    _require_own(path, episode)
     replay.save(episode, path)
     print(f"recording: {path}")
     return True
+
+
+def _require_own(path: Path, episode: Replay) -> None:
+    """Refuse to replace a recording, or to draw beside it, where it is of another episode."""
+    if path.exists() and not replay.holds(path, episode):
+        raise BadInput(
+            f"{path} holds another episode",
+            "a name of its own for each recording and the pictures beside it",
+            "Choose another to=, or delete that file.",
+        )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import frozen_policy, paths, records, replay, runs, scores_file, seeding
-from rl_lab.cli import shift_choice, typed
+from rl_lab.cli import destinations, shift_choice, typed
+from rl_lab.cli.destinations import Kind
 from rl_lab.cli.options import Options
 from rl_lab.errors import BadInput, Failed
 from rl_lab.frozen_policy import FrozenPolicy, load_policy
@@ -17,7 +18,6 @@ from rl_lab.replay import Replay, Take
 from rl_lab.reporting.stored import find_run
 from rl_lab.shifts import Shift
 
-TERMINAL = Path("-")
 _SOURCES = ("run", "policy", "evaluation", "file")
 
 
@@ -131,13 +131,12 @@ def _require_drawable(
     data: Mapping[str, Any], environment: Mapping[str, Any], imports: tuple[str, ...]
 ) -> None:
     """Refuse before the first step what could not be drawn after the last."""
-    to = None if data["to"] is None else Path(str(data["to"]))
-    if to is not None and to.suffix in (".html", ".json"):
+    to = destinations.given(data)
+    what = destinations.kind(to)
+    if to is None or what in (Kind.PLAYER, Kind.RECORDING):
         return
-    if to == TERMINAL:
-        to = Path("text.txt")
-    if to is not None:
-        replay.require_drawable(environment, to, imports)
+    on = Path("text.txt") if what is Kind.TERMINAL else to
+    replay.require_drawable(environment, on, imports)
 
 
 def _names(places: list[Path], policies: list[FrozenPolicy]) -> list[str]:
@@ -227,7 +226,7 @@ def takes(data: Mapping[str, Any], to: Path, imports: tuple[str, ...]) -> list[T
             "a run trained with snapshots=true and training.selection_every_steps above 0",
             "Train it anew under another seed, or replay its final policy: rl-lab replay run=.",
         )
-    if to.suffix != ".html":
+    if destinations.kind(to) is not Kind.PLAYER:
         replay.require_filmable(snapshots[0].card.environment, to, imports)
     if card["status"] == runs.COMPLETE:
         final = load_policy(folder)

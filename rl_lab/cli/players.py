@@ -9,8 +9,6 @@ from rl_lab import replay, reporting
 from rl_lab.cli.episodes import Named
 from rl_lab.replay import ClipSettings
 
-SUFFIX = ".html"
-
 
 def write(
     scenes: Mapping[str, Sequence[Named]],

@@ -37,8 +37,9 @@ from pathlib import Path
 from typing import Any
 
 from rl_lab import paths, replay
-from rl_lab.cli import config, players, typed
+from rl_lab.cli import config, destinations, players, typed
 from rl_lab.cli import episodes as sources
+from rl_lab.cli.destinations import Kind
 from rl_lab.cli.episodes import Named
 from rl_lab.cli.options import Options
 from rl_lab.environments import register
@@ -47,7 +48,6 @@ from rl_lab.replay import ClipSettings, Replay
 from rl_lab.replay.looking import has_display
 
 _FILM = "film"
-RECORDING = ".json"
 # Keys that only some sources know what to do with.
 _USED_BY = {
     frozenset({"contestant", "pick"}): ("evaluation",),
@@ -79,14 +79,15 @@ def run(options: Options, words: list[str]) -> int:
     _require_of_use(given, data, _FILM if film else source)
     imports = typed.value(data["imports"], tuple[str, ...], "imports")
     register(imports)
-    to = None if data["to"] is None else Path(str(data["to"]))
-    if to is not None and to != sources.TERMINAL:
-        paths.require_writable(to.parent if to.suffix else to)
+    to = destinations.given(data)
+    what = destinations.kind(to)
+    if to is not None and what is not Kind.TERMINAL:
+        paths.require_writable(to if what is Kind.FOLDER else to.parent)
     drawing = _drawing(data)
     _require_drawing(to, drawing, film)
     if film:
         return _film(data, to, drawing, imports)
-    if to is not None and to.suffix == players.SUFFIX:
+    if to is not None and what is Kind.PLAYER:
         return _player(data, to, drawing, options, imports)
     _require_one_file(source, data)
     faithful = True
@@ -108,14 +109,15 @@ def _require_of_use(given: set[str], data: Mapping[str, Any], source: str) -> No
                 raise BadInput(f"{key}= with {source}", f"{known} with it", f"Leave {key}= out.")
     if "delta" in given and data["shift"] in (None, "none"):
         raise BadInput("delta= without shift=", "the shift whose magnitude it is", "Leave it out.")
-    window = data["to"] is None and source != _FILM and has_display()
+    what = destinations.kind(destinations.given(data))
+    window = what is Kind.UNSAID and source != _FILM and has_display()
     if window and given & _OF_FILES:
         raise BadInput(
             f"{', '.join(f'{key}=' for key in sorted(given & _OF_FILES))} with a window",
             "to=FILE with it",
             "A window shows the environment as it draws itself, at its own speed.",
         )
-    if str(data["to"]) == str(sources.TERMINAL) and given & {"fps", "size"}:
+    if what is Kind.TERMINAL and given & {"fps", "size"}:
         raise BadInput("fps= or size= with to=-", "to=FILE with it", "Text has neither.")
     if typed.value(data["verify"], bool, "verify") and given & _OF_DRAWING:
         raise BadInput(
@@ -127,8 +129,8 @@ def _require_of_use(given: set[str], data: Mapping[str, Any], source: str) -> No
 
 def _require_one_file(source: str, data: Mapping[str, Any]) -> None:
     several = data["episodes"] != 1 or isinstance(data[source], list)
-    one_file = data["to"] is not None and Path(str(data["to"])).suffix != ""
-    if several and one_file:
+    what = destinations.kind(destinations.given(data))
+    if several and what in (Kind.RECORDING, Kind.PICTURES):
         raise BadInput(
             f"several episodes into the one file {data['to']}",
             "a folder for several episodes, or a player",
@@ -145,17 +147,18 @@ def _drawing(data: Mapping[str, Any]) -> dict[str, Any]:
 def _require_drawing(to: Path | None, drawing: Mapping[str, Any], film: bool) -> None:
     """Refuse, before an episode is lived, what could not be drawn whatever the environment."""
     replay.require_sizes(drawing["fps"], drawing["size"])
-    if to is None or to == sources.TERMINAL:
+    what = destinations.kind(to)
+    if to is None or what is Kind.TERMINAL:
         return
-    if to.suffix == players.SUFFIX and not drawing["overlay"]:
+    if what is Kind.PLAYER and not drawing["overlay"]:
         raise BadInput(
             f"overlay=false with {to.name}",
             "overlay=true, or a file of pictures",
             "A player shows step, reward and return beside its pictures, never on them.",
         )
-    if to.suffix == RECORDING and to.exists() and not film:
+    if what is Kind.RECORDING and to.exists() and not film:
         replay.load(to)  # what is no recording is never replaced by one
-    if to.suffix not in (players.SUFFIX, RECORDING):
+    if what in (Kind.FOLDER, Kind.PICTURES):
         replay.target(to, "")
 
 
@@ -192,15 +195,12 @@ def _film(
     _, card = sources.filmed(data)
     run = f"{card['environment']}-{card['agent']}-seed_{card['seed']}"
     path = to or Path(str(data["output"])) / "replay"
-    path = (
-        path
-        if path.suffix or path == sources.TERMINAL
-        else path / f"{paths.file_name(run)}-film.webp"
-    )
+    if destinations.kind(path) is Kind.FOLDER:
+        path = path / f"{paths.file_name(run)}-film.webp"
     takes = sources.takes(data, path, imports)
     for take in takes:
         print(take.title)
-    if path.suffix == players.SUFFIX:
+    if destinations.kind(path) is Kind.PLAYER:
         scenes = {"How it learned": [Named(take.title, take.replay) for take in takes]}
         settings = _clip_settings(data, drawing["size"])
         title = f"{run}: how it learned"
@@ -230,17 +230,17 @@ def _show(
         verdict = replay.watch(episode, imports)
         print(f"window closed: {verdict}")
         return verdict.identical
-    if to == sources.TERMINAL:
+    if destinations.kind(to) is Kind.TERMINAL:
         verdict = replay.spell(episode, print, drawing["overlay"], imports)
         if recorded or not verdict.identical:
             print(verdict)
         return verdict.identical
     path = to or Path(str(data["output"])) / "replay"
-    if path.suffix == RECORDING:
+    if destinations.kind(path) is Kind.RECORDING:
         return _keep(episode, path)
-    own = path.is_dir() or not path.suffix
+    own = destinations.kind(path) is Kind.FOLDER
     path = replay.target(path, replay.file_stem(episode))
-    kept = path.with_suffix(RECORDING)
+    kept = path.with_suffix(destinations.RECORDING)
     if own:  # a name of our choice is one under which no other episode is kept yet
         kept = replay.free(kept, episode)
         path = kept.with_suffix(path.suffix)

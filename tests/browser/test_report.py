@@ -47,6 +47,27 @@ def test_it_loads_alone_and_fits(browser: Browser, report: Path, width: int, sch
     assert seen.faults == []
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_caption_is_in_view_however_far_its_table_is_scrolled(
+    browser: Browser, report: Path, width: int
+) -> None:
+    seen = visit(browser, report, width)
+    for summary in seen.page.locator("summary").all():
+        summary.click()
+    wide = 0.0
+    for box in seen.page.locator(".scroll:has(caption)").all():
+        outer, caption = box.bounding_box(), box.locator("caption")
+        assert outer is not None
+        for far in (0, 10_000):
+            wide += float(box.evaluate("(box, far) => (box.scrollLeft = far, box.scrollLeft)", far))
+            inner = caption.bounding_box()
+            assert inner is not None
+            assert inner["x"] >= outer["x"]
+            assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+        assert caption.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert wide > 0 or width > 360, "no table is wider than the window"
+
+
 def column(page: Page, place: int) -> list[float]:
     cells = page.locator(f"#leaderboard tbody tr > *:nth-child({place})")
     return [float(cell.get_attribute("data-value") or "nan") for cell in cells.all()]

@@ -1,10 +1,11 @@
 # The lab with everything that one machine can use. make image
-# docker run --rm --init -v "$PWD/outputs:/lab/outputs" rl-lab train env=CartPole-v1 agent=ppo
+# mkdir -p outputs
+# docker run --rm --init --user "$(id -u):$(id -g)" -v "$PWD/outputs:/lab/outputs" rl-lab train env=CartPole-v1 agent=ppo
 FROM python:3.12-slim
 
-# git notes a run's commit, libEGL draws MuJoCo's environments.
+# libEGL draws MuJoCo's environments.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git libegl1 libgl1 \
+    && apt-get install --yes --no-install-recommends libegl1 libgl1 \
     && rm -rf /var/lib/apt/lists/*
 
 # torch alone first: it is most of the image and changes least.
@@ -16,6 +17,13 @@ WORKDIR /lab/source
 COPY . .
 RUN pip install --no-cache-dir -c constraints.txt \
     ".[box2d,mujoco,atari,video,figures,fast,envpool,tune]"
+
+# Not root, or outputs would belong to root. Whom --user names has no home here: what libraries keep
+# for themselves goes to /tmp.
+RUN useradd --no-create-home lab && install --directory --mode 1777 /lab/outputs \
+    && chmod 1777 /lab
+ENV HOME=/tmp USER=lab
+USER lab
 
 WORKDIR /lab
 ENTRYPOINT ["rl-lab"]

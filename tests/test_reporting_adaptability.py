@@ -133,6 +133,40 @@ def test_the_tables_show_the_stored_numbers(folder: Path) -> None:
         assert why in body, why
 
 
+def test_a_recovery_beyond_the_budget_is_later_not_missing(folder: Path) -> None:
+    scores = build(folder)
+    late, mild = adaptation(), adaptation(0.5)
+    late |= {
+        "budget": 10_000,
+        "steps_to_recover": {
+            "reached": 0,
+            "seeds": 3,
+            "median": None,
+            "median_reason": "> budget: 0 of 3 training seeds recovered",
+        },
+    }
+    mild |= {
+        "budget": 10_000,
+        "steps_to_recover": {"reached": 0, "seeds": 0, "median": None, "median_reason": "no drop"},
+    }
+    scores["contestants"][0]["adaptation"] = [late, mild]
+    fake.write(folder, scores)
+    page = report(folder)
+    (row,), (other,) = rows(page, "adaptation-0"), rows(page, "adaptation-1")
+    assert row["steps to recover"][1].startswith("> 10,000")
+    assert other["steps to recover"][1].startswith("missing")
+    (body,) = (text for _, text in page.all("body"))
+    assert "0 of 3 training seeds recovered" in body
+    assert "> budget" not in body
+    for kind, name, shown in (
+        ("md", "tables.md", r"| \> 10,000 \["),
+        ("csv", "adaptation.csv", ',"> 10,000",'),
+        ("latex", "adaptation.tex", r"$>$ 10,000\,["),
+    ):
+        write_files(folder, kind, folder / "files")
+        assert shown in (folder / "files" / name).read_text(), kind
+
+
 def test_the_leaderboard_has_no_adaptation_where_nobody_adapted(folder: Path) -> None:
     fake.write(folder, fake.build(folder, fake.names(2)))
     assert "adaptation" not in rows(report(folder), "leaderboard")[0]

@@ -70,7 +70,7 @@ def by_world(evaluation: Evaluation) -> list[Table]:
                 intervals([block(b, k) for b in blocks], tables.whys(blocks, k, nothing), 2)
                 for k in _ADAPTED
             ),
-            [_recovery(block(b, "steps_to_recover")) for b in blocks],
+            [_recovery(b) for b in blocks],
             tables.column([block(b, "cost") for b in blocks], "seconds", text.duration, nothing),
         ]
         columns = [
@@ -90,11 +90,16 @@ def by_world(evaluation: Evaluation) -> list[Table]:
     return found
 
 
-def _recovery(steps: Data) -> Cell:
-    if steps.get("median") is None:
-        return Cell("", missing=str(steps.get("median_reason") or NOT_EVALUATED))
-    below = f"{steps.get('reached')} of {steps.get('seeds')} seeds"
-    return Cell(text.count(steps["median"]), below, steps["median"])
+def _recovery(adaptation: Data) -> Cell:
+    steps = block(adaptation, "steps_to_recover")
+    reached, seeds, budget = steps.get("reached"), steps.get("seeds"), adaptation.get("budget")
+    if steps.get("median") is not None:
+        return Cell(text.count(steps["median"]), f"{reached} of {seeds} seeds", steps["median"])
+    if seeds and budget is not None:
+        # Known to be later than the end of learning: more than is known of what is missing.
+        share = f"{reached} of {seeds} training seeds recovered"
+        return Cell(f"> {text.count(budget)}", missing=share)
+    return Cell("", missing=str(steps.get("median_reason") or NOT_EVALUATED))
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure]:

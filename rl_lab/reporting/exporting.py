@@ -22,6 +22,8 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "µ": r"\textmu{}",
     "≥": r"$\ge$",
+    ">": "$>$",
+    "<": "$<$",
     **{sign: "\\" + sign for sign in "&%$#_{}"},
 }
 
@@ -139,7 +141,7 @@ def _latex(evaluation: stored.Evaluation, to: Path) -> list[Path]:
 
 def _cell_in_latex(cell: Cell) -> str:
     if cell.absent:
-        return f"--\\,[{cell.note}]"
+        return f"{_in_latex(cell.text) or '--'}\\,[{cell.note}]"
     if cell.ends:
         return f"{_in_latex(cell.text)} {{\\scriptsize {_in_latex(cell.below)}}}"
     return _in_latex(cell.text)

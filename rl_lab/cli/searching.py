@@ -67,8 +67,9 @@ def _count(study: Any) -> int:
 def _work(request: Request, study: Any, words: Sequence[str], launch: Launching) -> int:
     """Workers, again while some of them die but the study moves on."""
     while (before := _count(study)) < request.settings["trials"]:
-        workers = _workers(request, words, request.settings["trials"] - before)
-        with secrets.lent(request.settings["storage"], request.folder):
+        with secrets.lent(request.settings["storage"], request.folder) as lent:
+            given = [*words, f"lent={lent}"] if lent else words
+            workers = _workers(request, given, request.settings["trials"] - before)
             finished = launch(workers)
         with at_desk(request, study) as mine:
             mine.bury()

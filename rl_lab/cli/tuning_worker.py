@@ -73,7 +73,7 @@ def storage(request: Request) -> Any:
     """
     url = request.settings["storage"]
     if request.settings["worker"] is not None:
-        url = secrets.borrowed(url, request.folder)
+        url = secrets.borrowed(url, request.folder, request.settings["lent"])
     return storages.storage(url, request.folder)
 
 

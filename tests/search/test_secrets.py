@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,14 +45,29 @@ def test_words_are_shown_without_it() -> None:
 
 def test_what_is_lent_is_for_the_owner_and_for_the_same_address(tmp_path: Path) -> None:
     study = tmp_path / "study"
-    with secrets.lent(URL, study):
+    with secrets.lent(URL, study) as name:
         (path,) = study.iterdir()
+        assert path.name == name
         assert path.stat().st_mode & 0o777 == 0o600
-        assert secrets.borrowed(SHOWN, study) == URL
-        assert secrets.borrowed(SHOWN + "2", study) == SHOWN + "2"
-        assert secrets.borrowed(SHOWN, tmp_path) == SHOWN
-        assert secrets.borrowed(None, study) is None
+        assert secrets.borrowed(SHOWN, study, name) == URL
+        assert secrets.borrowed(SHOWN + "2", study, name) == SHOWN + "2"
+        assert secrets.borrowed(SHOWN, tmp_path, name) == SHOWN
+        assert secrets.borrowed(SHOWN, study, None) == SHOWN
+        assert secrets.borrowed(None, study, name) is None
     assert list(study.iterdir()) == []
+    assert secrets.borrowed(SHOWN, study, name) == SHOWN
+
+
+def test_commands_on_one_study_take_nothing_from_each_other(tmp_path: Path) -> None:
+    newer = URL.replace("secret", "newer")
+    with secrets.lent(URL, tmp_path) as first:
+        with secrets.lent(newer, tmp_path) as second:
+            assert secrets.borrowed(SHOWN, tmp_path, second) == newer
+            assert secrets.borrowed(SHOWN, tmp_path, first) == URL
+        with secrets.lent(SHOWN, tmp_path) as nothing:  # ~/.pgpass has the password there
+            assert nothing is None
+            assert secrets.borrowed(SHOWN, tmp_path, nothing) == SHOWN
+        assert secrets.borrowed(SHOWN, tmp_path, first) == URL, "the others have ended"
 
 
 @pytest.mark.parametrize("url", [URL, SHOWN, None])
@@ -60,14 +77,23 @@ def test_nothing_stays_whatever_ends_the_search(tmp_path: Path, url: str | None)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_later_address_goes_before_what_a_killed_search_has_left(tmp_path: Path) -> None:
-    (tmp_path / "storage.url").write_text(URL)
-    with secrets.lent(SHOWN, tmp_path):  # perhaps ~/.pgpass has the password by now
-        assert secrets.borrowed(SHOWN, tmp_path) == SHOWN
-    (tmp_path / "storage.url").write_text(URL)
-    newer = URL.replace("secret", "newer")
-    with secrets.lent(newer, tmp_path):
-        assert secrets.borrowed(SHOWN, tmp_path) == newer
+@pytest.mark.parametrize("url", [URL, SHOWN, None])
+def test_what_a_killed_search_has_left_is_gone(tmp_path: Path, url: str | None) -> None:
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from rl_lab.search import secrets\n"
+        "held = secrets.lent(sys.argv[1], Path(sys.argv[2]))\n"
+        "held.__enter__()\n"
+        "os._exit(9)\n"
+    )
+    command = [sys.executable, "-c", code, URL, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == 9
+    (left,) = tmp_path.iterdir()
+    assert left.read_text() == URL
+    with secrets.lent(url, tmp_path):
+        assert not left.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_print_has_it(

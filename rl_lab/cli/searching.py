@@ -14,11 +14,11 @@ from rl_lab.cli import launching, live, tuning, tuning_record
 from rl_lab.cli.launching import Finished, Job
 from rl_lab.cli.sweeping import flags, job_of
 from rl_lab.cli.tuning import FRESH_SEED, Request
-from rl_lab.cli.tuning_worker import at_desk, heartbeat_folder, open_study, require_usable, storage
+from rl_lab.cli.tuning_worker import at_desk, heartbeat_folder, open_study, require_usable
 from rl_lab.cli.verbs import evaluate
 from rl_lab.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED
 from rl_lab.reporting import study_page
-from rl_lab.search import secrets, studies, trials
+from rl_lab.search import secrets, storages, studies, trials
 
 Launching = Callable[[Sequence[Job]], Sequence[Finished]]
 
@@ -57,7 +57,8 @@ def search(request: Request, words: Sequence[str]) -> int:
 
 def _is_known(request: Request) -> bool:
     """Whether the study was made before; looks into no storage where its folder is new."""
-    return request.folder.is_dir() and studies.is_known(storage(request), request.name)
+    folder = request.folder
+    return folder.is_dir() and storages.knows(request.settings["storage"], folder, request.name)
 
 
 def _count(study: Any) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import optuna
 from optuna.storages._rdb import models
@@ -15,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from rl_lab.errors import BadInput
 from rl_lab.search.secrets import without_password
 
+_JOURNAL = "study.journal"
 # Of every database that Optuna has made its own.
 _OPTUNAS = {"studies", "trials", "version_info"}
 _VERSION_COLUMNS = {"schema_version", "library_version"}
@@ -34,11 +37,31 @@ def storage(url: str | None, folder: Path) -> Any:
     with _explained(url or str(folder)):
         if url is None:
             folder.mkdir(parents=True, exist_ok=True)
-            backend = JournalFileBackend(str(folder / "study.journal"))
+            backend = JournalFileBackend(str(folder / _JOURNAL))
             return optuna.storages.JournalStorage(backend)
         # Two that make the tables at the same moment would collide; the folder is shared.
         with waiting(folder / LOCK):
             return optuna.storages.RDBStorage(url)
+
+
+def knows(url: str | None, folder: Path, name: str) -> bool:
+    """Whether a study of that name is kept; nothing is made where there is none.
+
+    Args:
+        url: As `storage` takes it.
+        folder: As `storage` takes it.
+        name: Of the study.
+
+    Raises:
+        BadInput: As `require_usable`.
+    """
+    require_usable(url)
+    if url is None:
+        there = (folder / _JOURNAL).exists()
+    else:
+        with _explained(url):
+            there = set(_tables(url)) >= _OPTUNAS
+    return there and name in optuna.get_all_study_names(storage(url, folder))
 
 
 @contextlib.contextmanager
@@ -84,12 +107,22 @@ def _tables(url: str) -> dict[str, set[str]]:
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(url)
+    if engine.dialect.name == "sqlite" and _is_new(engine.url.database):
+        return {}  # to connect would make the file
     try:
         inspector = sqlalchemy.inspect(engine)
         names = inspector.get_table_names()
         return {n: {column["name"] for column in inspector.get_columns(n)} for n in names}
     finally:
         engine.dispose()
+
+
+def _is_new(database: str | None) -> bool:
+    """Whether SQLite would make a file; where it cannot, it is left to say why."""
+    if not database or database == ":memory:":
+        return True
+    path = Path(urlsplit(database).path if database.startswith("file:") else database)
+    return not path.exists() and path.parent.is_dir() and os.access(path.parent, os.W_OK)
 
 
 def _are_optunas(found: Mapping[str, set[str]]) -> bool:

@@ -61,11 +61,6 @@ def _require_known(what: str, name: str, known: Mapping[str, Any]) -> None:
         )
 
 
-def is_known(kept: Any, name: str) -> bool:
-    """Whether a storage has a study of that name."""
-    return name in optuna.get_all_study_names(kept)
-
-
 def open_study(
     kept: Any,
     name: str,

@@ -89,6 +89,20 @@ def test_a_database_of_something_else_is_left_as_it_is(
     assert [path.name for path in empty_folder.iterdir()] == ["theirs.db"]
 
 
+def test_a_refused_search_leaves_no_new_database(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, empty_folder: Path
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    words = "tune storage=sqlite:///new.db study=x launcher=slurm"
+    assert "this machine has no sbatch" in complaint(words, capsys)
+    assert list(empty_folder.iterdir()) == []
+    study = empty_folder / "outputs" / "tune" / "CartPole-v1" / "x"
+    study.mkdir(parents=True)  # as where a study of that name was in another database
+    assert "this machine has no sbatch" in complaint(words, capsys)
+    assert [path.name for path in empty_folder.iterdir()] == ["outputs"]
+    assert list(study.iterdir()) == []
+
+
 def test_another_space_than_the_studys_is_refused_and_loses_nothing(
     capsys: pytest.CaptureFixture[str], empty_folder: Path
 ) -> None:

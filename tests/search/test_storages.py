@@ -63,6 +63,25 @@ def test_tables_that_another_worker_is_making_are_ours(tmp_path: Path) -> None:
     assert finished(opened(tmp_path, f"sqlite:///{path}")) == 0
 
 
+@pytest.mark.parametrize("url", [None, "sqlite:///{}/s.db", "sqlite:///file:{}/s.db?uri=true"])
+def test_to_look_makes_nothing(tmp_path: Path, url: str | None) -> None:
+    url = url and url.format(tmp_path)
+    storages.require_usable(url)
+    assert not storages.knows(url, tmp_path, "s")
+    assert list(tmp_path.iterdir()) == []
+    opened(tmp_path, url)
+    storages.require_usable(url)
+    assert storages.knows(url, tmp_path, "s")
+    assert not storages.knows(url, tmp_path, "another")
+
+
+def test_to_look_for_a_study_leaves_an_empty_database_empty(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    sqlite3.connect(path).close()
+    assert not storages.knows(f"sqlite:///{path}", tmp_path, "s")
+    assert path.read_bytes() == b""
+
+
 @pytest.mark.parametrize("url", [None, "sqlite"])
 def test_three_workers_on_a_new_storage_at_once(tmp_path: Path, url: str | None) -> None:
     url = url and f"sqlite:///{tmp_path}/s.db"

@@ -18,6 +18,8 @@ from rl_lab.search.storages import waiting
 
 # Names in a trial's user attributes.
 _AGAIN, _WORKER = "again", "worker"
+# To draw a trial takes a sampler well under a second, and a slow database some. A worker that took
+# longer loses that trial and asks again; one that died meanwhile is waited for so long.
 _UNCLAIMED_S = 60.0
 
 
@@ -56,13 +58,22 @@ class Desk:
         self.bury()
         if len(self._counted()) >= asked:
             return None
-        trial = self.study.ask()
-        trial.set_user_attr(_WORKER, self._name)
+        trial = self._claimed()
         # Numbers are given in one order: whoever came too late sees it.
         if sum(other.number < trial.number for other in self._counted()) >= asked:
             self.give_back(trial, enqueue=False)
             return None
         return trial
+
+    def _claimed(self) -> Trial:
+        """A new trial that has this worker's name on it."""
+        while True:
+            # Another worker may have buried it as nobody's before it had a name.
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+                trial = self.study.ask()
+                with self._burial():
+                    trial.set_user_attr(_WORKER, self._name)
+                return trial
 
     def _counted(self) -> list[FrozenTrial]:
         return [
@@ -92,11 +103,17 @@ class Desk:
     def _alive(self, trial: FrozenTrial) -> bool:
         worker = trial.user_attrs.get(_WORKER)
         if worker is None:
-            start = trial.datetime_start or datetime.datetime.min
-            return (datetime.datetime.now() - start).total_seconds() < _UNCLAIMED_S
+            now = datetime.datetime.now(datetime.timezone.utc)
+            start = trial.datetime_start
+            return start is not None and _age_s(start, now) < _UNCLAIMED_S
         if worker == self._name:
             return True
         return _held(self._folder / os.path.basename(str(worker)))
+
+
+def _age_s(start: datetime.datetime, now: datetime.datetime) -> float:
+    """Seconds since Optuna's local time, also where clocks were put forward or back in between."""
+    return (now - start.astimezone(datetime.timezone.utc)).total_seconds()
 
 
 def _held(place: Path) -> bool:

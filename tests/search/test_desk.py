@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,60 @@ def test_a_living_workers_trial_is_left_alone(tmp_path: Path) -> None:
         assert one.take(1) is not None
         two.bury()
         assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
+
+
+def test_a_trial_that_is_buried_before_it_is_claimed_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = opened(tmp_path)
+    draw = study.ask
+    with Desk(study, tmp_path / "w") as slow, Desk(study, tmp_path / "w") as other:
+
+        def slowly() -> optuna.Trial:
+            trial = draw()
+            monkeypatch.setattr(study, "ask", draw)
+            monkeypatch.setattr(desks, "_UNCLAIMED_S", 0.0)
+            other.bury()
+            return trial
+
+        monkeypatch.setattr(study, "ask", slowly)
+        taken = slow.take(1)
+        assert taken is not None
+        assert taken.number == 1
+        study.tell(taken, 1.0)
+        assert other.take(1) is None
+    states = [t.state for t in study.get_trials(deepcopy=False)]
+    assert states == [TrialState.FAIL, TrialState.COMPLETE]
+
+
+def test_a_trial_is_no_older_where_clocks_are_put_forward_or_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = datetime.datetime
+    utc = datetime.timezone.utc
+    try:
+        monkeypatch.setenv("TZ", "America/New_York")
+        time.tzset()
+        spring = at(2026, 3, 8, 1, 59, 30), at(2026, 3, 8, 7, 0, 10, tzinfo=utc)
+        autumn = at(2026, 11, 1, 1, 59, 30), at(2026, 11, 1, 6, 0, 10, tzinfo=utc)
+        assert [desks._age_s(*times) for times in (spring, autumn)] == [40.0, 40.0]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("url", [None, "sqlite"])
+def test_a_trial_that_nobody_claims_is_buried_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
+    study = opened(tmp_path, url and f"sqlite:///{tmp_path}/s.db")
+    with Desk(study, tmp_path / "w") as desk:
+        study.ask()
+        desk.bury()
+        assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
+        monkeypatch.setattr(desks, "_UNCLAIMED_S", 0.0)
+        desk.bury()
+        assert [t.state for t in study.get_trials()] == [TrialState.FAIL]
 
 
 def test_a_trial_given_back_does_not_count(tmp_path: Path) -> None:

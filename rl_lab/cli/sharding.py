@@ -178,6 +178,9 @@ def share_out(
     launcher = launching.make(data["launcher"], folder / paths.JOBS) if left else None
     for request, code in zip(requests, codes, strict=True):
         runner.claim(request.folder, code, request.contestants, request.command)
+    if any(word.lstrip("+").startswith("evaluation.workers=") for word in words):
+        each = f"each has shard_workers={data['shard_workers']}"
+        print(f"evaluation.workers says nothing of shards: {each}", file=sys.stderr)
     print(f"{number} shards, {number - len(left)} complete already")
     exit_code = launching.told(left, live.run(left, launcher)) if launcher else EXIT_DONE
     if exit_code == EXIT_INTERRUPTED:

@@ -109,11 +109,16 @@ def test_no_launcher_no_folder(
     assert list(here.iterdir()) == []
 
 
-def test_a_shard_has_as_many_processes_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_has_as_many_processes_as_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked: list[Job] = []
     monkeypatch.setattr(sharding.live, "run", lambda jobs, _: asked.extend(jobs) or [])
-    assert cli.main([*WORDS, "name=x", "shards=2", "evaluation.workers=1"]) == 75
+    assert cli.main([*WORDS, "name=x", "shards=2", "evaluation.workers=2"]) == 75
+    said = "evaluation.workers says nothing of shards: each has shard_workers=1"
+    assert capsys.readouterr().err.splitlines().count(said) == 1
     assert cli.main([*WORDS, "name=x", "shards=2", "shard_workers=3"]) == 75
+    assert "evaluation.workers" not in capsys.readouterr().err
     assert [job.threads for job in asked] == [1, 1, 3, 3]
     told = [[w for w in job.words if "workers" in w] for job in asked]
     assert told == [["evaluation.workers=1"]] * 2 + [["evaluation.workers=3"]] * 2

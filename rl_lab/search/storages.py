@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import optuna
-from optuna.storages._rdb import models
 from optuna.storages.journal import JournalFileBackend
 
 from rl_lab.errors import BadInput
@@ -20,6 +19,12 @@ from rl_lab.search.secrets import without_password
 _JOURNAL = "study.journal"
 # Of every database that Optuna has made its own.
 _OPTUNAS = {"studies", "trials", "version_info"}
+# Those that Optuna makes, for where it does not say itself what they are.
+_MADE = {
+    *(*_OPTUNAS, "alembic_version", "study_directions", "trial_heartbeats", "trial_params"),
+    *("study_user_attributes", "study_system_attributes", "trial_intermediate_values"),
+    *("trial_user_attributes", "trial_system_attributes", "trial_values"),
+}
 _VERSION_COLUMNS = {"schema_version", "library_version"}
 
 
@@ -130,12 +135,16 @@ def _are_optunas(found: Mapping[str, set[str]]) -> bool:
 
     Another worker may be making them at this moment.
     """
-    tables = models.BaseModel.metadata.tables
     if set(found) >= _OPTUNAS:
         return found["version_info"] >= _VERSION_COLUMNS
-    return all(
-        n in tables and columns == {*tables[n].columns.keys()} for n, columns in found.items()
-    )
+    try:
+        from optuna.storages._rdb import models
+
+        made = models.BaseModel.metadata.tables
+        tables = {name: {*table.columns.keys()} for name, table in made.items()}
+    except (ImportError, AttributeError):  # they are private to Optuna
+        return set(found) <= _MADE
+    return all(tables.get(name) == columns for name, columns in found.items())
 
 
 def _first(error: Exception, url: str) -> str:

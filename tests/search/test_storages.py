@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,25 @@ def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path, tables: l
         storages.storage(f"sqlite:///{path}", tmp_path)
     assert caught.value.do
     assert path.read_bytes() == before
+
+
+def test_without_what_is_private_to_optuna_the_names_of_tables_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from optuna.storages._rdb import models
+
+    assert set(models.BaseModel.metadata.tables) <= storages._MADE
+    monkeypatch.setitem(sys.modules, "optuna.storages._rdb.models", None)
+    monkeypatch.delattr(optuna.storages._rdb, "models")
+    for name, ours in (("studies", True), ("trial_values", True), ("patients", False)):
+        path = tmp_path / f"{name}.db"
+        with sqlite3.connect(path) as half_made:
+            half_made.execute(f"create table {name} (study_id integer primary key)")
+        if ours:
+            storages.require_usable(f"sqlite:///{path}")
+        else:
+            with pytest.raises(BadInput, match="something else: patients"):
+                storages.require_usable(f"sqlite:///{path}")
 
 
 def test_tables_that_another_worker_is_making_are_ours(tmp_path: Path) -> None:

@@ -24,9 +24,15 @@ from rl_lab.errors import BadInput
 from rl_lab.shifts import Drawn, World
 from rl_lab.training.plan import RunPlan
 
-# Keys that came later are part of a recipe only where they say something else than is shipped, so
-# that folders keep their names.
-_LATER = ("device", "parallel_updates", "log_info", "selection_step_limit")
+# Keys that came later, each with what trainings did before there was such a key. They are part of a
+# recipe only where they say something else, so that folders keep their names; what is shipped today
+# does not matter, or another default would train something else into an old folder.
+_LATER: Mapping[str, Any] = {
+    "device": "cpu",
+    "parallel_updates": False,
+    "log_info": [],
+    "selection_step_limit": 100_000,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,9 +169,8 @@ def _recipe_hash(
     """
     settings = {k: v for k, v in agent.items() if k not in ("settings", "action_spaces")}
     parts = {"environment": recipe.to_data(), "agent": settings, "threads": threads}
-    shipped = _canonical(training_sections.shipped())
     said = {**vars(training), "selection_step_limit": selection_step_limit}
-    chosen = {k: v for k, v in _canonical(said).items() if k not in _LATER or v != shipped[k]}
+    chosen = {k: v for k, v in _canonical(said).items() if k not in _LATER or v != _LATER[k]}
     takes_replay = chosen.pop("warm_start_replay")
     if training.warm_start is not None:
         from rl_lab.training import warm_start  # it loads frozen policies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import fakes
 import pytest
 from identical import run_in
 
-from rl_lab import cli, runs, seeding
-from rl_lab.cli import planning
+from rl_lab import cli, paths, runs, seeding
+from rl_lab.cli import planning, training_sections
 from rl_lab.cli.options import Options
 from rl_lab.training import selecting
 from rl_lab.training.plan import RunPlan
@@ -38,6 +39,33 @@ def test_another_limit_is_another_run_and_the_usual_one_keeps_its_name() -> None
     # As runs were named before there was such a limit to choose.
     before = planning.plan(["env=CartPole-v1", "agent=ppo", "tuned=none"], Options()).plan
     assert before.recipe_hash == "f33e04f9"
+
+
+@pytest.mark.parametrize(
+    ("usual", "other"),
+    [
+        ("device: cpu", "device: cuda"),
+        ("parallel_updates: false", "parallel_updates: true"),
+        ("log_info: []", "log_info: [x_position]"),
+        ("selection_step_limit: 100_000", "selection_step_limit: 7"),
+    ],
+)
+def test_another_default_is_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: str, other: str
+) -> None:
+    before = planned().recipe_hash
+    key, _, value = usual.partition(": ")
+    conf = shutil.copytree(paths.conf_dir(), tmp_path / "conf")
+    text = (conf / "train.yaml").read_text()
+    assert text.count(f"  {usual} ") == 1
+    (conf / "train.yaml").write_text(text.replace(f"  {usual} ", f"  {other} "))
+    monkeypatch.setattr(paths, "conf_dir", lambda: conf)
+    training_sections.shipped.cache_clear()
+    try:
+        assert planned().recipe_hash != before
+        assert planned(f"training.{key}={value}").recipe_hash == before
+    finally:
+        training_sections.shipped.cache_clear()
 
 
 def test_every_episode_is_kept(tmp_path: Path) -> None:

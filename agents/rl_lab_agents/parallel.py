@@ -18,6 +18,7 @@ from stable_baselines3 import HerReplayBuffer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecNormalize
 
 from rl_lab.errors import BadInput
 
@@ -91,26 +92,33 @@ class _Learner:
         self._counts[PENDING] = gradient_steps
 
     def _collected(self, *args: Any, **keywords: Any) -> Any:
-        with self._learning(), self._acting_apart():
+        # Both are copied before the thread starts: it writes into the actor that the twin copies.
+        learner = self._learner()
+        with self._acting_apart(), self._learning(learner):
             return self._collect(*args, **keywords)
 
     def _learned(self, *args: Any, **keywords: Any) -> Any:
         """In place of `learn`: all of it, and the update that is still owed at its end."""
         result = type(self._model).learn(self._model, *args, **keywords)
-        with self._learning():
+        with self._learning(self._learner()):
             pass
         return result
 
+    def _learner(self) -> Any:
+        """The model as the thread sees it: the same networks, but nothing that steps rewrite."""
+        # Counters and log are its own while the other thread goes on counting and logging.
+        learner = copy.copy(self._model)
+        learner._logger = Logger(None, [])
+        learner._vec_normalize_env = _frozen(self._model.get_vec_normalize_env())
+        return learner
+
     @contextlib.contextmanager
-    def _learning(self) -> Iterator[None]:
+    def _learning(self, learner: Any) -> Iterator[None]:
         """Update in a thread; at the end of the block it is done, whatever ended the block."""
         steps = self._counts.pop(PENDING, 0)
         if not steps:
             yield
             return
-        # Counters and log are its own while the other thread goes on counting and logging.
-        learner = copy.copy(self._model)
-        learner._logger = Logger(None, [])
         failures: list[BaseException] = []
         work = functools.partial(self._train, learner, steps, self._model.batch_size)
         thread = threading.Thread(target=_run, args=(work, failures), daemon=True)
@@ -154,6 +162,16 @@ def _locked(lock: threading.Lock, call: Callable[..., Any]) -> Callable[..., Any
             return call(*args, **keywords)
 
     return locked
+
+
+def _frozen(normalizer: VecNormalize | None) -> VecNormalize | None:
+    """A normaliser with the statistics of now, for rows that are read while others are counted."""
+    if normalizer is None:
+        return None
+    frozen = copy.copy(normalizer)  # without its environments
+    for name in {"obs_rms", "ret_rms"} & set(vars(normalizer)):
+        setattr(frozen, name, copy.deepcopy(getattr(normalizer, name)))
+    return frozen
 
 
 def _tensors(module: torch.nn.Module) -> list[torch.Tensor]:

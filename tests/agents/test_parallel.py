@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from identical import attempt, dying_at, run_in
 from rl_lab_agents import parallel
 from small_agents import agent_of
@@ -71,11 +72,61 @@ def test_as_many_updates_as_in_turn(kind: str, settings: Any) -> None:
     assert model.policy.actor is model.actor
     assert not {"train", "learn", "collect_rollouts"} & set(vars(model))
     assert not {"add", "sample"} & set(vars(model.replay_buffer))
-    # The weights that act are one update behind, so they are other weights.
-    first = next(iter(in_turn._model.policy.actor.parameters()))
-    assert not np.array_equal(
-        first.detach().numpy(), next(iter(model.policy.actor.parameters())).detach().numpy()
+
+
+def test_it_acts_and_learns_with_what_was_there_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = agent_of(
+        (CORE + "SAC", "Pendulum-v1", OFF, {**AT_ONCE, "normalize_observation": True}, 1)
     )
+    model, before, met = agent._model, [], []
+    normalizer: Any = model.get_vec_normalize_env()
+    updated, stepped = threading.Event(), threading.Event()
+
+    class Prompt(threading.Thread):
+        """Has changed all weights before whoever starts it does anything more."""
+
+        def start(self) -> None:
+            stepped.clear()
+            super().start()
+            assert updated.wait(20)
+            updated.clear()
+
+    def train(learner: Any, gradient_steps: int, batch_size: int) -> None:
+        mean = learner.get_vec_normalize_env().obs_rms.mean.copy()
+        with torch.no_grad():
+            for parameter in learner.policy.actor.parameters():
+                parameter.add_(1.0)
+        beside = model.num_timesteps < 60  # the last update has no step beside it
+        updated.set()
+        if beside:
+            assert stepped.wait(20)
+            assert np.array_equal(learner.get_vec_normalize_env().obs_rms.mean, mean)
+            assert not np.array_equal(normalizer.obs_rms.mean, mean)
+
+    def step(actions: Any) -> Any:
+        acting = weights_of(model.actor)
+        assert all(map(np.array_equal, acting, before[-1]))
+        result = type(normalizer).step(normalizer, actions)
+        met.append(threading.active_count() - alone)
+        stepped.set()
+        return result
+
+    class Looking(Watching):
+        def boundary(self, step: int) -> bool:
+            before.append(weights_of(model.actor))
+            return True
+
+    monkeypatch.setattr(type(model), "train", train)
+    monkeypatch.setattr(threading, "Thread", Prompt)
+    normalizer.step = step
+    alone = threading.active_count()
+    agent.learn(60, Looking())
+    assert met == [0] * 41 + [1] * 19
+    assert not any(map(np.array_equal, before[41], before[43]))
+
+
+def weights_of(actor: Any) -> list[np.ndarray]:
+    return [parameter.detach().numpy().copy() for parameter in actor.parameters()]
 
 
 def test_what_is_owed_outlasts_a_stop() -> None:

@@ -20,6 +20,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import VecNormalize
 
+from rl_lab import states
 from rl_lab.errors import BadInput
 
 PENDING = "pending_gradient_steps"
@@ -29,8 +30,8 @@ def require_possible(model: BaseAlgorithm) -> None:
     """Refuse what cannot learn and act at the same time.
 
     Raises:
-        BadInput: It has no actor that could act with older weights, or its replay buffer asks the
-            environments while it is read.
+        BadInput: It has no actor that could act with older weights, its class has an update of its
+            own, or its replay buffer asks the environments while it is read.
     """
     kind = type(model)
     own = getattr(kind, "collect_rollouts", None) is OffPolicyAlgorithm.collect_rollouts
@@ -40,6 +41,14 @@ def require_possible(model: BaseAlgorithm) -> None:
             "an off-policy agent with an actor whose steps are the library's own: sac, td3, ddpg, "
             "tqc, crossq",
             "Leave it out; agent=fast_... is the way to speed where steps are fast.",
+        )
+    trains = next(ancestor for ancestor in kind.__mro__ if "train" in vars(ancestor))
+    if not states.is_of_the_library(trains.__module__):
+        raise BadInput(
+            f"training.parallel_updates=true with {kind.__name__}, which has its own train",
+            "an agent whose updates are the library's: attributes that another train sets would "
+            "be lost with the thread's copy of the agent",
+            f"Leave it out, or leave train to {kind.__mro__[1].__name__}.",
         )
     if isinstance(getattr(model, "replay_buffer", None), HerReplayBuffer):
         raise BadInput(

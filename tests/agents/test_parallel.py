@@ -13,6 +13,7 @@ import torch
 from identical import attempt, dying_at, run_in
 from rl_lab_agents import parallel
 from small_agents import agent_of
+from stable_baselines3 import SAC
 
 from rl_lab import cli, runs, states
 from rl_lab.errors import BadInput
@@ -193,6 +194,25 @@ def test_what_cannot_act_with_older_weights_is_refused(kind: str, environment: s
     settings = OFF if kind.endswith("DQN") else {}
     with pytest.raises(BadInput, match="parallel_updates=true with"):
         agent_of((kind, environment, settings, AT_ONCE, 1))
+
+
+class Counting(SAC):
+    """Keeps something in an attribute that each update binds anew."""
+
+    losses: float = 0.0
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        super().train(gradient_steps, batch_size)
+        self.losses = self.losses + 1.0
+
+
+def test_an_update_of_ones_own_is_refused() -> None:
+    with pytest.raises(BadInput) as refused:
+        agent_of((f"{__name__}.Counting", "Pendulum-v1", OFF, AT_ONCE, 1))
+    assert "parallel_updates=true with Counting, which has its own train" in refused.value.came
+    assert "would be lost" in refused.value.expected
+    assert "leave train to SAC" in refused.value.do
+    agent_of((f"{__name__}.Counting", "Pendulum-v1", OFF, {}, 1))
 
 
 def test_a_run_says_that_it_is_not_exact_and_goes_on(tmp_path: Path) -> None:

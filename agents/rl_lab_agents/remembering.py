@@ -42,6 +42,7 @@ _NOT_PROGRESS = frozenset(
     }
 )
 _OWN = "own"  # within PROGRESS and REPLAY
+_CARD = "card"  # within RANDOM
 _RING_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -145,8 +146,8 @@ def restore_surroundings(
         random.setstate(streams["python"])
         np.random.set_state(streams["numpy"])
         torch.set_rng_state(torch.from_numpy(streams["torch"]))
-        if "cuda" in streams and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all([torch.from_numpy(words) for words in streams["cuda"]])
+        if _CARD in streams and _draws_on_a_card(model):
+            torch.cuda.set_rng_state(torch.from_numpy(streams[_CARD]), model.device)
 
 
 def _progress(model: BaseAlgorithm) -> dict[str, Any]:
@@ -215,9 +216,14 @@ def _random(model: BaseAlgorithm) -> dict[str, Any]:
         "spaces": [model.action_space, model.observation_space],
         "own": {k: v for k, v in vars(model).items() if isinstance(v, np.random.Generator)},
     }
-    if torch.cuda.is_available():
-        streams["cuda"] = [words.numpy() for words in torch.cuda.get_rng_state_all()]
+    if _draws_on_a_card(model):
+        streams[_CARD] = torch.cuda.get_rng_state(model.device).numpy()
     return streams
+
+
+def _draws_on_a_card(model: BaseAlgorithm) -> bool:
+    """Whether a graphics card's random stream is the model's; asking others would open them."""
+    return model.device.type == "cuda"
 
 
 def _surroundings(model: BaseAlgorithm) -> dict[str, Any]:

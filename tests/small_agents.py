@@ -42,7 +42,7 @@ def plain_training(**changes: Any) -> Training:
 
 
 def policy_of(algorithm: str, settings: Any) -> str:
-    if "replay_buffer" in settings:
+    if "her" in settings.get("replay_buffer", ()):
         return "MultiInputPolicy"
     return "MlpLstmPolicy" if "Recurrent" in algorithm else "MlpPolicy"
 

@@ -19,7 +19,7 @@ from stable_baselines3.common.monitor import Monitor
 
 from rl_lab import states
 from rl_lab.states import State
-from rl_lab_agents import networks, own_parts
+from rl_lab_agents import networks, own_parts, replay_parts
 
 # Set by `learn` itself, or part of something that is kept elsewhere.
 _NOT_PROGRESS = frozenset(
@@ -41,9 +41,8 @@ _NOT_PROGRESS = frozenset(
         "n_envs",
     }
 )
-_OWN = "own"  # within PROGRESS and REPLAY
+_OWN = "own"  # within PROGRESS
 _CARD = "card"  # within RANDOM
-_RING_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 def capture(model: BaseAlgorithm, counters: Mapping[str, Mapping[str, int]], rows: int) -> State:
@@ -56,11 +55,12 @@ def capture(model: BaseAlgorithm, counters: Mapping[str, Mapping[str, int]], row
     """
     arrays: dict[str, np.ndarray] = {}
     lost: list[str] = []
+    buffer = getattr(model, "replay_buffer", None)
     parts: dict[str, Any] = {
         states.WEIGHTS: networks.weights(model),
         states.PROGRESS: {"model": _progress(model), "counters": counters},
         states.NORMALIZER: _normalizer(model),
-        states.REPLAY: _replay_rest(model),
+        states.REPLAY: replay_parts.positions(buffer),
         states.RANDOM: _random(model),
         states.ENVIRONMENTS: _surroundings(model),
     }
@@ -69,10 +69,10 @@ def capture(model: BaseAlgorithm, counters: Mapping[str, Mapping[str, int]], row
     data[states.PROGRESS][_OWN] = own_parts.capture(
         model, networks.modules(model), arrays, own, lost
     )
-    if (buffer := getattr(model, "replay_buffer", None)) is not None:
-        path = f"{states.REPLAY}.{_OWN}"
-        data[states.REPLAY][_OWN] = own_parts.capture_buffer(buffer, arrays, path, lost)
-    ring = _ring_arrays(model)
+    if buffer is not None:
+        path = f"{states.REPLAY}.{replay_parts.OWN}"
+        data[states.REPLAY][replay_parts.OWN] = own_parts.capture_buffer(buffer, arrays, path, lost)
+    ring = replay_parts.ring_arrays(buffer)
     rings = {states.REPLAY: states.Ring(ring, rows)} if ring else {}
     return State(data, arrays, rings, tuple(lost))
 
@@ -108,23 +108,9 @@ def restore(
     if states.NORMALIZER in parts:
         states.decode(state.data[states.NORMALIZER], state.arrays, _normalizer(model))
     if states.REPLAY in parts:
-        _restore_replay(model, state, lost)
+        buffer = getattr(model, "replay_buffer", None)
+        replay_parts.restore(buffer, state, lost, anew=states.PROGRESS not in parts)
     return counters
-
-
-def _restore_replay(model: BaseAlgorithm, state: State, lost: list[str]) -> None:
-    """Put a replay buffer back, where the state has one."""
-    buffer: Any = getattr(model, "replay_buffer", None)
-    plain = dict(state.data[states.REPLAY])
-    rows = _ring_arrays(model)
-    # The end of a run has no rows, unless it was asked to keep them.
-    if buffer is None or not plain or (rows and states.REPLAY not in state.rings):
-        return
-    own = plain.pop(_OWN, {})
-    if rows:
-        state.rings[states.REPLAY].copy_into(rows)
-    vars(buffer).update(states.decode(plain, state.arrays, _replay_rest(model)))
-    states.decode_attributes(buffer, own, state.arrays, lost)
 
 
 def restore_surroundings(
@@ -174,38 +160,6 @@ def _normalizer(model: BaseAlgorithm) -> dict[str, Any]:
     wrapper: Any = model.get_vec_normalize_env()
     names = ("obs_rms", "ret_rms")
     return {n: getattr(wrapper, n) for n in names if hasattr(wrapper, n)} if wrapper else {}
-
-
-def _ring_arrays(model: BaseAlgorithm) -> dict[str, np.ndarray]:
-    buffer = getattr(model, "replay_buffer", None)
-    found: dict[str, np.ndarray] = {}
-    for name in _RING_ARRAYS:
-        value = getattr(buffer, name, None)
-        if isinstance(value, dict):
-            found |= {f"{name}.{key}": array for key, array in value.items()}
-        elif isinstance(value, np.ndarray):
-            found[name] = value
-    return found
-
-
-def _replay_rest(model: BaseAlgorithm) -> dict[str, Any]:
-    """What the library keeps of a replay buffer besides its ring: positions, marks of HER."""
-    buffer: Any = getattr(model, "replay_buffer", None)
-    if buffer is None:
-        return {}
-    kind: Any = type(buffer)
-    plain = (bool, int, float, np.number, np.bool_)
-    known = states.names_of_the_library(kind)
-    return {
-        name: value
-        for name, value in vars(buffer).items()
-        if name in known
-        and name not in _RING_ARRAYS
-        and (
-            isinstance(value, plain)
-            or (isinstance(value, np.ndarray) and not value.dtype.hasobject)
-        )
-    }
 
 
 def _random(model: BaseAlgorithm) -> dict[str, Any]:

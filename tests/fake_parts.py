@@ -117,3 +117,13 @@ class Shelf(ReplayBuffer):
         dones = dones.astype(np.float32)
         parts = (obs, actions.reshape(-1, 1), following, dones[:, None], rewards[:, None])
         return ReplayBufferSamples(*map(self.to_torch, parts))
+
+
+class Turning(Shelf):
+    """A shelf that begins anew at its first place when it is full, as the library's rings do."""
+
+    def add(self, *args: Any, **keywords: Any) -> None:
+        super().add(*args, **keywords)
+        del self.rows[: -self.buffer_size]
+        self.full = self.full or self.pos == self.buffer_size
+        self.pos %= self.buffer_size

@@ -151,10 +151,10 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def tell_promise(plan: Work, begun: Start, tell: Callable[[str], None]) -> None:
     """Say what an interruption would cost, once all that is known that speaks against it."""
     if begun.checkpoint is None and (run := plan.training.warm_start):
-        rows = warm_start.replay_rows(Path(run)) if plan.training.warm_start_replay else 0
+        rows = warm_start.replay_rows(Path(run)) if plan.training.warm_start_replay else None
         taken, new = ["networks", "optimiser", "normaliser"], ["counters", "schedules"]
-        taken += [f"replay buffer ({rows} rows)"] if rows else []
-        new += ["random streams"] if rows else ["random streams", "replay buffer"]
+        taken += [] if rows is None else [f"replay buffer ({rows} rows)"]
+        new += ["random streams", "replay buffer"] if rows is None else ["random streams"]
         tell(f"weights: {_listed(taken)} are those of {run}; {_listed(new)} begin anew")
     if begun.verdict.strategy == BARRIER:
         tell(

@@ -26,12 +26,15 @@ def identity(run: Path, takes_replay: bool) -> dict[str, Any]:
     card = runs.require_complete(run)
     policy = frozen_policy.read_card(run / runs.POLICIES["final"])
     facts = {key: card[key] for key in ("recipe_hash", "seed", "steps")}
-    rows = replay_rows(run) if takes_replay else 0
-    return {**facts, "policy": policy.onnx_sha256, **({"replay_rows": rows} if rows else {})}
+    rows = replay_rows(run) if takes_replay else None
+    kept = {} if rows is None else {"replay_rows": rows}
+    return {**facts, "policy": policy.onnx_sha256, **kept}
 
 
-def replay_rows(run: Path) -> int:
-    """Rows that were written to the replay buffer that a complete run kept; 0 for none.
+def replay_rows(run: Path) -> int | None:
+    """Rows of the replay buffer that a complete run kept, None where it kept none.
+
+    They are those ever written, or those that are there in a buffer that does not count them.
 
     Raises:
         BadInput: Its last checkpoint cannot be read.
@@ -41,7 +44,9 @@ def replay_rows(run: Path) -> int:
         return int(ring["written"])
     # A buffer of the user's own, whose rows lie where it likes.
     rest = kept.data()[states.REPLAY]
-    return int(rest["pos"]) if rest.get("own") else 0
+    if not rest.get("own"):
+        return None
+    return int(rest["buffer_size"] if rest["full"] else rest["pos"])
 
 
 def starting(make_agent: MakeAgent, training: Training) -> MakeAgent:

@@ -102,6 +102,17 @@ def test_so_does_a_buffer_that_keeps_its_rows_where_it_likes(
     assert checkpoints.final(bare, 100).state().data[states.REPLAY] == {}
 
 
+def test_a_full_buffer_whose_next_row_is_the_first_is_a_buffer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = [*OFF, "agent.replay_buffer={fake_parts.Turning: {}}", KEEPS, "agent.buffer_size=50"]
+    first = trained("one", *own, "training.steps=100")
+    kept = checkpoints.final(first, 100).state().data[states.REPLAY]
+    assert (kept["pos"], kept["full"]) == (0, True)
+    trained("two", *own, f"training.warm_start={first}", "training.steps=12")
+    assert "replay buffer (50 rows) are those of" in capsys.readouterr().err
+
+
 def test_the_kept_replay_buffer_is_part_of_the_name() -> None:
     runs_of = [trained("one", *OFF, KEEPS), trained("two", *OFF)]
     recipes = [

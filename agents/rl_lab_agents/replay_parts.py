@@ -47,7 +47,8 @@ def _plain(buffer: Any, names: Collection[str]) -> dict[str, Any]:
 
 def _marks(buffer: Any) -> dict[str, np.ndarray]:
     """Where episodes begin and how long they are: the arrays of hindsight replay."""
-    known = states.names_of_the_library(type(buffer))
+    kind: Any = type(buffer)
+    known = states.names_of_the_library(kind)
     return {
         name: value
         for name, value in vars(buffer).items()

@@ -79,7 +79,11 @@ def pieces(run: Path, data: Mapping[str, Any], options: Options) -> list[Piece]:
     if not 2 <= snapshots <= steps:
         raise BadInput(f"snapshots={snapshots}", f"a whole number from 2 to steps={steps}")
     wanted, keep = _kinds(data), _keeps_replay(data)
+    training = _training(source["training"], typed.value(data["device"], str | None, "device"))
     asked = {"context": context.to_data(), "steps": steps, "snapshots": snapshots, "replay": keep}
+    # As all adaptations are named that were made where their run was.
+    if training.device != training_sections.training_of(source["training"]).device:
+        asked["device"] = training.device
     recipe_name = f"{card['agent']}-{card['recipe_hash']}"
     where = f"{context.shift_name}-{context.delta:g}-{files.canonical_hash(asked)}"
     output = typed.folder(data["output"], "output")
@@ -96,7 +100,7 @@ def pieces(run: Path, data: Mapping[str, Any], options: Options) -> list[Piece]:
         imports=imports,
         agent=str(card["agent"]),
         settings=str(card["settings"]),
-        training=_training(source["training"], typed.value(data["device"], str | None, "device")),
+        training=training,
         seed=int(card["seed"]),
         recipe_hash=str(card["recipe_hash"]),
         steps=steps,

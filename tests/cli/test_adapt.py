@@ -17,7 +17,8 @@ import pytest
 
 from rl_lab import adaptations, cli, paths, records
 from rl_lab.adaptations import SnapshotName
-from rl_lab.cli import launching
+from rl_lab.cli import adapting, config, launching, worlds
+from rl_lab.cli.options import Options
 
 TRAIN = "train env=CartPole-v1 agent={agent} seed=0 training.steps=600 monitoring=none"
 ADAPT = "adapt run={run} shift=weaker_push steps=600 snapshots=3"
@@ -157,6 +158,23 @@ def test_an_empty_buffer_is_declared(lab: Path) -> None:
     assert cli.main(words.split()) == 0
     (folder,) = (lab / "empty").glob("adapt/*/*/*/seed_0")
     assert adaptations.read(folder)["declared"]["replay_buffer"].startswith("empty")
+
+
+def test_another_device_is_another_adaptation(lab: Path) -> None:
+    run = run_of(lab, "ppo")
+    words = ADAPT.format(run=run).split()[1:]
+
+    def folder(*more: str) -> Path:
+        data = config.compose("adapt", worlds.typed_words([*words, *more]), Options())
+        twins = adapting.pieces(run, data, Options())
+        device = more[0].partition("=")[2] if more else "cpu"
+        assert {piece.plan.training.device for piece in twins} == {device}
+        return twins[0].plan.folder
+
+    # The run's own device, named or not, is in no name.
+    assert folder() == folder("device=cpu")
+    assert (lab / folder()) == adapted(lab, "ppo")
+    assert folder("device=cuda") != folder()
 
 
 def test_several_runs_in_processes_of_their_own(

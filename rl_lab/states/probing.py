@@ -38,11 +38,13 @@ class Verdict:
         strategy: SNAPSHOT, REPLAY or BARRIER, the first that holds; RESET where none does.
         exact: Whether it brings environments back to the last bit.
         reasons: Why not the strategies before it, and why not exact, as clauses.
+        fails: Whether it is not exact because it fails when tried, not for differing from itself.
     """
 
     strategy: str
     exact: bool
     reasons: tuple[str, ...]
+    fails: bool = False
 
 
 def probe(make_env: MakeEnv, wrappers: Sequence[Mapping[str, Any]] = ()) -> Verdict:
@@ -58,22 +60,22 @@ def probe(make_env: MakeEnv, wrappers: Sequence[Mapping[str, Any]] = ()) -> Verd
     reasons: list[str] = []
     with _streams_kept():
         for strategy in (SNAPSHOT, REPLAY):
-            difference = _try(_restored, make_env, strategy, wrappers)
+            difference, _ = _try(_restored, make_env, strategy, wrappers)
             if not difference:
                 return Verdict(strategy, True, tuple(reasons))
             reasons.append(f"{strategy}: {difference}")
-        difference = _try(_repeated, make_env, BARRIER, wrappers)
+        difference, fails = _try(_repeated, make_env, BARRIER, wrappers)
     if difference:
         # Then episodes are not cut for a promise that cannot be kept.
         reasons.append(f"two fresh environments with one seed: {difference}")
-        return Verdict(RESET, False, tuple(reasons))
+        return Verdict(RESET, False, tuple(reasons), fails)
     return Verdict(BARRIER, True, tuple(reasons))
 
 
 def _try(
     check: Any, make_env: MakeEnv, strategy: str, wrappers: Sequence[Mapping[str, Any]]
-) -> str:
-    """The first difference, "" for none; an environment that raises does not hold either."""
+) -> tuple[str, bool]:
+    """The first difference, "" for none, and whether it is that the environment raises."""
     made: list[Env] = []
 
     def make() -> Env:
@@ -84,11 +86,11 @@ def _try(
         return env
 
     try:
-        return str(check(make))
+        return str(check(make)), False
     except Unanswered:
         raise
     except Exception as error:
-        return f"raises {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        return f"raises {type(error).__name__}: {' '.join(str(error).split())[:120]}", True
     finally:
         for env in made:
             with contextlib.suppress(Exception):

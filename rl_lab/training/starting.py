@@ -106,7 +106,7 @@ def _probed(plan: Work) -> tuple[Verdict, Unanswered | None]:
         with watching.watched(plan.answer_within_s):
             return probing.probe(plan.make_env, plan.training.wrappers), None
     except Unanswered as fault:
-        return Verdict(RESET, False, ("no answer",)), fault
+        return Verdict(RESET, False, ("no answer",), fails=True), fault
 
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,10 +120,8 @@ def _judged(
     if not verdict.exact and plan.training.vectorization != "sync":
         reasons.append(verdict.reasons[-1])
     elif not verdict.exact:
-        why = verdict.reasons[-1]
-        fails = fault is not None or ": raises " in why
-        what = "fails when it is tried" if fails else "does not repeat itself"
-        reasons.append(f"the environment {what} ({why})")
+        what = "fails when it is tried" if verdict.fails else "does not repeat itself"
+        reasons.append(f"the environment {what} ({verdict.reasons[-1]})")
     if plan.training.device != CPU:
         reasons.append(f"training.device={plan.training.device} need not add in one order")
     if plan.training.parallel_updates:

@@ -94,6 +94,12 @@ def test_the_first_strategy_that_holds(kind: Any, strategy: str, exact: bool) ->
     assert bool(verdict.reasons) == (strategy != "snapshot")
 
 
+def test_failing_is_told_apart_from_not_repeating_itself() -> None:
+    assert probe(Broken).fails
+    assert not probe(Clock).fails
+    assert not probe(Worn).fails
+
+
 REAL = {
     "CartPole-v1": "snapshot",
     "Acrobot-v1": "snapshot",

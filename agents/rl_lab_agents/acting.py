@@ -34,7 +34,9 @@ def traced(model: BaseAlgorithm, algorithm: str) -> TracedPolicy:
     masked = "action_masks" in inspect.signature(model.policy.predict).parameters
     action_space: Any = model.action_space
     return TracedPolicy(
-        tracing.ActingPath(model.policy, parts, action_space, recurrent, masked).to(model.device),
+        tracing.ActingPath(model.policy, parts, action_space, recurrent, masked).to(
+            model.policy.device
+        ),
         Oracle(model, raw),
         raw,
         action_space,

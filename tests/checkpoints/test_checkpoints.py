@@ -372,5 +372,5 @@ def test_arrays_lie_in_the_safetensors_format(tmp_path: Path) -> None:
 def test_the_final_checkpoint_of_a_run_is_asked_for_by_its_step(tmp_path: Path) -> None:
     written(tmp_path / "checkpoints", 40)
     assert checkpoints.final(tmp_path, 40).step == 40
-    with pytest.raises(BadInput, match="lacks"):
+    with pytest.raises(BadInput, match="does not exist"):
         checkpoints.final(tmp_path, 50)

@@ -93,9 +93,12 @@ def test_a_preempted_job_is_queued_again_and_goes_on(slurm: None, tmp_path: Path
 def test_a_job_near_its_time_limit_is_queued_again_and_goes_on(slurm: None, tmp_path: Path) -> None:
     # The only checkpoint to go on from is the one that the cluster's notice asks for.
     seldom = "checkpoint.every_s=0 checkpoint.every_steps=1_000_000"
-    limit = "launcher.time_min=1 launcher.notice_s=15"
+    # SLURM may give a notice up to a minute early: with a limit of one, before the job has begun.
+    limit = "launcher.time_min=2 launcher.notice_s=15"
     with held(tmp_path):
-        sweep = start(f"{SWEEP} {seldom} seed=0 launcher=slurm {limit}", tmp_path)
+        # Longer than the limit as long as the world is held.
+        words = f"{SWEEP} training.steps=4_000 {seldom} seed=0 launcher=slurm {limit}"
+        sweep = start(words, tmp_path)
         wait_until(lambda: statuses(tmp_path).get("seed_0") == "interrupted")
     out, _ = ended(sweep, 0)
     assert "1 of 1 jobs done" in out

@@ -3,50 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from rl_lab import adaptations, checkpoints, frozen_policy, paths, provenance, states
 from rl_lab.agent import Agent
-from rl_lab.runs import Progress
 from rl_lab.training.adaptation import AdaptationPlan
 from rl_lab.training.diary import policy_facts
-from rl_lab.training.listening import Freeze, Listening
-from rl_lab.training.starting import Start
+from rl_lab.training.listening import Listening
 
 
-class AdaptationRecorder(Listening):
-    """Listens to an agent on behalf of an adaptation; steps count from the change of worlds.
+class AdaptationRecorder(Listening[AdaptationPlan]):
+    """Listens to an agent on behalf of an adaptation; steps count from the change of worlds."""
 
-    Args:
-        plan: The adaptation.
-        agent: Who learns, with what it takes along.
-        freeze: Turns the agent's policy into a frozen one.
-        begun: How it begins; from a checkpoint of its own, agent and recorder are put back to it.
-        on_progress: Told about progress a few times per second.
-        tell: Told what a user should know, a line at a time.
-    """
-
-    def __init__(
-        self,
-        plan: AdaptationPlan,
-        agent: Agent,
-        freeze: Freeze,
-        begun: Start,
-        on_progress: Callable[[Progress], None],
-        tell: Callable[[str], None],
-    ) -> None:
-        self._plan = plan
-        self._due = [0, *plan.marks]
+    def _begin(self) -> None:
+        self._due = [0, *self._plan.marks]
         self._snapshots: list[dict[str, Any]] = []
         # Seconds that the snapshots took: wall time, processor time.
         self._aside = (0.0, 0.0)
-        if begun.checkpoint is None:
-            self._updates = agent.costs()["gradient_updates"]
-            self._declared = _declared(plan, agent)  # before anything is learned
-        super().__init__(plan, agent, freeze, begun, on_progress, tell)
+        if self._begun.checkpoint is None:
+            self._updates = self._agent.costs()["gradient_updates"]
+            self._declared = _declared(self._plan, self._agent)  # before anything is learned
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Keep one log point."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -25,14 +25,12 @@ from rl_lab.training.starting import Start
 Freeze = Callable[[TracedPolicy, Mapping[str, Any]], FrozenPolicy]
 # The part of a checkpoint's state that is the training's, beside those of the agent.
 RUN = "run"
-L = TypeVar("L", bound="Listening")
+W = TypeVar("W", bound=Work)
+L = TypeVar("L", bound="Listening[Any]")
 
 
-class Listening(ABC):
+class Listening(ABC, Generic[W]):
     """Keeps a training's promise, its checkpoints and its diary.
-
-    A subclass sets what is its own before it calls this constructor, which puts all back to the
-    checkpoint that the training goes on from.
 
     Args:
         plan: The training.
@@ -45,14 +43,14 @@ class Listening(ABC):
 
     def __init__(
         self,
-        plan: Work,
+        plan: W,
         agent: Agent,
         freeze: Freeze,
         begun: Start,
         on_progress: Callable[[Progress], None],
         tell: Callable[[str], None],
     ) -> None:
-        self._work, self._agent, self._freeze = plan, agent, freeze
+        self._plan, self._agent, self._freeze = plan, agent, freeze
         self._begun, self._tell, self._promised = begun, tell, False
         self._keeper = Keeper(plan, begun, tell)
         # Where environments cannot be put back, new ones must not get old observations.
@@ -62,6 +60,7 @@ class Listening(ABC):
         self.ended: str | None = None
         self.fault: LabError | None = begun.fault
         self.stopped = self.finished = False
+        self._begin()
         self._diary = Diary(plan, on_progress, self._put_back() if begun.checkpoint else None)
 
     @property
@@ -76,6 +75,10 @@ class Listening(ABC):
         self._diary.close()
 
     @abstractmethod
+    def _begin(self) -> None:
+        """Set what is the subclass's own, before all is put back to a checkpoint."""
+
+    @abstractmethod
     def _own(self, arrays: dict[str, np.ndarray], lost: list[str]) -> dict[str, Any]:
         """What a checkpoint must hold of the subclass; `arrays` and `lost` receive."""
 
@@ -87,12 +90,12 @@ class Listening(ABC):
         """At a boundary: say what is promised, save where it is due; False ends the training."""
         if not self._promised:
             self._state()  # shows what cannot be saved
-            starting.tell_promise(self._work, self._begun, self._tell)
+            starting.tell_promise(self._plan, self._begun, self._tell)
             self._promised = True
         if self._renew:
             self._renew = False
-            self._agent.renew_environments(self._work.renewal_seed(self.step))
-        final = self.step >= self._work.steps
+            self._agent.renew_environments(self._plan.renewal_seed(self.step))
+        final = self.step >= self._plan.steps
         if self._keeper.due(self.step, self.stopped) and (self.stopped or not final):
             self._keeper.before(self.step, self._agent)
             self._keeper.save(self.step, self._state(), scores())
@@ -115,7 +118,7 @@ class Listening(ABC):
 
     def _lose(self, lost: Iterable[str]) -> None:
         if self._begun.promise.lose(lost) and self._promised:
-            starting.tell_promise(self._work, self._begun, self._tell)
+            starting.tell_promise(self._plan, self._begun, self._tell)
 
     def _put_back(self) -> dict[str, Any]:
         """Put agent and listener back; returns what the diary needs."""

@@ -4,56 +4,34 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from rl_lab import checkpoints, frozen_policy, provenance, states
-from rl_lab.agent import Agent
 from rl_lab.drift.accompanying import accompany
 from rl_lab.environments import CheckedEnv
 from rl_lab.frozen_policy import FrozenPolicy
-from rl_lab.runs import Progress
 from rl_lab.shifts import Drawn
 from rl_lab.tracking import tags
 from rl_lab.training import card
 from rl_lab.training.callbacks import Moment
 from rl_lab.training.diary import policy_facts
-from rl_lab.training.listening import RUN, Freeze, Listening
+from rl_lab.training.listening import RUN, Listening
 from rl_lab.training.plan import RunPlan
 from rl_lab.training.selecting import Selection
-from rl_lab.training.starting import Start
 
 
-class Recorder(Listening):
-    """Listens to an agent on behalf of a run folder.
+class Recorder(Listening[RunPlan]):
+    """Listens to an agent on behalf of a run folder."""
 
-    Args:
-        plan: The run.
-        agent: Who learns.
-        freeze: Turns the agent's policy into a frozen one.
-        begun: How the run begins; from a checkpoint, agent and run are put back to it.
-        on_progress: Told about progress a few times per second.
-        tell: Told what a user should know, a line at a time.
-    """
-
-    def __init__(
-        self,
-        plan: RunPlan,
-        agent: Agent,
-        freeze: Freeze,
-        begun: Start,
-        on_progress: Callable[[Progress], None],
-        tell: Callable[[str], None],
-    ) -> None:
-        self._plan = plan
-        self._selection = Selection(plan)
+    def _begin(self) -> None:
+        self._selection = Selection(self._plan)
         self._reference_s = 0.0
         self._no_reference = ""
         # Of callbacks, as an interruption left it.
         self._lost: list[str] = []
-        super().__init__(plan, agent, freeze, begun, on_progress, tell)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Keep one log point."""

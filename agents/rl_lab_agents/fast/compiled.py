@@ -226,7 +226,8 @@ def backward(
 def input_gradient(params: Any, layers: Any, delta: Any, rows: int, out: Any) -> None:
     """After `backward`: the gradient with respect to the network's input, `[rows, inputs]`."""
     inputs, outputs = layers[0, 0], layers[0, 1]
-    np.dot(matrix(delta, 0, rows, outputs), matrix(params, layers[0, 2], outputs, inputs), out)
+    weights = matrix(params, layers[0, 2], outputs, inputs)
+    products.through_weights(matrix(delta, 0, rows, outputs), weights, out)
 
 
 @jit
